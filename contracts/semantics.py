@@ -1,0 +1,40 @@
+"""`semantics_hash`: the rules a result was made with. Partials and gold of different hashes are never combined."""
+
+from __future__ import annotations
+
+import ast
+import hashlib
+from collections.abc import Mapping
+from functools import cache
+from pathlib import Path
+
+_ROOT = Path(__file__).resolve().parents[1]
+_RULE_FOLDERS = ("contracts", "spark_jobs/transforms")
+# What these say cannot change a result: they describe, refuse or configure.
+_NOT_RULES = frozenset({"contracts/errors.py", "contracts/settings.py", "contracts/topics.py", "contracts/tables.py"})
+
+
+def semantics_hash(rules: Mapping[str, str]) -> str:
+    """16 hex digits over the rule code's syntax trees (comments and docstrings aside) and the rule settings."""
+    settings = "\n".join(f"{name}={rules[name]}" for name in sorted(rules))
+    return hashlib.sha256(f"{_code_hash()}\n{settings}".encode()).hexdigest()[:16]
+
+
+@cache
+def _code_hash() -> str:
+    digest = hashlib.sha256()
+    for folder in _RULE_FOLDERS:
+        for path in sorted((_ROOT / folder).rglob("*.py")):
+            name = path.relative_to(_ROOT).as_posix()
+            if name not in _NOT_RULES:
+                digest.update(f"{name}\n{normalised(path.read_text())}\n".encode())
+    return digest.hexdigest()
+
+
+def normalised(source: str) -> str:
+    """The syntax tree as text, without docstrings: reformatting or rewording comments changes nothing."""
+    tree = ast.parse(source)
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef) and ast.get_docstring(node, clean=False):
+            node.body = node.body[1:]
+    return ast.dump(tree)

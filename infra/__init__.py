@@ -1,0 +1,1 @@
+"""How Tidemark runs: the command line, local servers, containers, dashboards, decisions and runbooks."""

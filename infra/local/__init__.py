@@ -1,0 +1,1 @@
+"""What lets one laptop run the whole of Tidemark: Java, jars, a Kafka broker and a supervisor, without Docker."""

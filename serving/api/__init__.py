@@ -1,0 +1,1 @@
+"""The merged answer over HTTP: `python -m serving.api`."""

@@ -1,0 +1,203 @@
+"""The merge: gold as published, combined with the partials behind the cut, in an in-memory DuckDB.
+
+For each additive measure: base (gold) and speed (partials), combined when read.
+For each measure of entities: the rows of *touched* keys are merged when partials arrive, the others stay gold's.
+For each derived table: gold's rows, plus `derive(touched merged) - derive(touched base)` as signed rows.
+
+`apply` is one DuckDB transaction: a query sees the state before or after it, never between.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+import duckdb
+import pyarrow as pa
+import pyarrow.dataset as ds
+from deltalake import DeltaTable
+from deltalake.exceptions import DeltaError, TableNotFoundError
+
+from contracts.algebra import Algebra, Connection, connect, naive, naming
+from contracts.derived import Derived
+from contracts.errors import WarehouseDamaged
+from contracts.measures import Measure
+from contracts.settings import Settings
+from serving.cut import Snapshot
+from speed_layer.store.runs import Manifest
+
+_COMPACT_ABOVE_ROWS = 200_000
+
+
+class Merge:
+    """The merged state of one installation; `con` is its DuckDB. One thread applies, any cursor reads."""
+
+    def __init__(self, settings: Settings, threads: int = 2) -> None:
+        self._settings = settings
+        self.algebra = Algebra.of(settings.rules)
+        self.con = _shut(threads)
+        self._work = self.con.cursor()
+        self._scratch = connect(threads)
+        self._empty = {n: self.algebra.empty(self._scratch, n) for n in (*self.algebra.measures, *self.algebra.derived)}
+        for name, table in self._empty.items():
+            with naming(self._work, given=table):
+                self._work.execute(f"CREATE TABLE base_{name} AS SELECT * FROM given")
+        for name in self._additive():
+            with naming(self._work, given=self._empty[name]):
+                self._work.execute(f"CREATE TABLE speed_{name} AS SELECT * FROM given")
+        for m in self._entities():
+            with naming(self._work, given=self._empty[m.name]):
+                self._work.execute(f"CREATE TABLE touched_{m.name} AS SELECT * FROM given")
+        for name in self.algebra.derived:
+            with naming(self._work, given=self._empty[name]):
+                self._work.execute(f"CREATE TABLE delta_{name} AS SELECT * FROM given")
+        self._speed_rows = 0
+        self._declare()
+
+    def apply(self, snapshot: Snapshot, extra: Iterable[str] = ()) -> None:
+        """Move to a snapshot; `extra` statements run in the same transaction."""
+        parts = _by_measure(snapshot)
+        self._work.execute("BEGIN")
+        try:
+            if snapshot.is_fresh:
+                self._reset(snapshot.manifest)
+            for name in self._additive():
+                if name in parts:
+                    self._append(f"speed_{name}", parts[name])
+            for m in self._entities():
+                if m.name in parts:
+                    self._touch(m, parts[m.name])
+            self._compact()
+            for statement in extra:
+                self._work.execute(statement)
+            self._work.execute("COMMIT")
+        except BaseException:
+            self._work.execute("ROLLBACK")
+            raise
+
+    @property
+    def speed_tables(self) -> list[str]:
+        """The tables of what lies behind the cut."""
+        kept = [f"speed_{n}" for n in self._additive()] + [f"touched_{m.name}" for m in self._entities()]
+        return [*kept, *(f"delta_{n}" for n in self.algebra.derived)]
+
+    def _additive(self) -> list[str]:
+        return [m.name for m in self.algebra.measures.values() if m.entity is None]
+
+    def _entities(self) -> list[Measure]:
+        return [m for m in self.algebra.measures.values() if m.entity is not None]
+
+    def _declare(self) -> None:
+        """The merged relations `all_<table>` that views are made of."""
+        for name in self._additive():
+            both = f"SELECT * FROM base_{name} UNION ALL SELECT * FROM speed_{name}"
+            combine = self.algebra.measures[name].combine
+            self._work.execute(f"CREATE VIEW all_{name} AS WITH parts AS ({both}) SELECT * FROM ({combine})")
+        for m in self._entities():
+            untouched = f"SELECT * FROM base_{m.name} b ANTI JOIN touched_{m.name} t ON b.{m.entity} = t.{m.entity}"
+            self._work.execute(f"CREATE VIEW all_{m.name} AS {untouched} UNION ALL SELECT * FROM touched_{m.name}")
+        for d in self.algebra.derived.values():
+            sums = self._sums(d)
+            both = f"SELECT * FROM base_{d.name} UNION ALL SELECT * FROM delta_{d.name}"
+            added = ", ".join([*d.keys, *(f"sum({c})::BIGINT AS {c}" for c in sums)])
+            any_left = " OR ".join(f"{c} <> 0" for c in sums)
+            summed = f"SELECT {added} FROM ({both}) GROUP BY ALL"
+            self._work.execute(f"CREATE VIEW all_{d.name} AS SELECT * FROM ({summed}) WHERE {any_left}")
+
+    def _sums(self, d: Derived) -> list[str]:
+        return [c for c in self._empty[d.name].column_names if c not in d.keys]
+
+    def _reset(self, manifest: Manifest | None) -> None:
+        for name in (*self.algebra.measures, *self.algebra.derived):
+            self._work.execute(f"DELETE FROM base_{name}")
+            if manifest:
+                self._load(name, manifest.tables[f"gold.{name}"])
+        for table in self.speed_tables:
+            self._work.execute(f"DELETE FROM {table}")
+        self._speed_rows = 0
+
+    def _load(self, name: str, version: int) -> None:
+        wanted = self._empty[name].schema
+        stored = table_at(self._settings.table_path(f"gold.{name}"), version)
+        rows = (naive(pa.Table.from_batches([b])).select(wanted.names).cast(wanted) for b in stored.to_batches())
+        batches = (batch for table in rows for batch in table.to_batches())
+        with naming(self._work, given=pa.RecordBatchReader.from_batches(wanted, batches)):
+            try:
+                self._work.execute(f"INSERT INTO base_{name} SELECT * FROM given")
+            except duckdb.InvalidInputException as error:
+                raise _damaged(self._settings.table_path(f"gold.{name}"), version, error) from error
+
+    def _append(self, table: str, rows: pa.Table) -> None:
+        with naming(self._work, given=rows):
+            self._work.execute(f"INSERT INTO {table} SELECT * FROM given")
+        self._speed_rows += rows.num_rows
+
+    def _touch(self, m: Measure, parts: pa.Table) -> None:
+        """Merge new partials into the entities they touch, and move what is derived from those."""
+        key = m.entity
+        with naming(self._work, given=parts):
+            self._work.execute(f"CREATE OR REPLACE TEMP TABLE keys AS SELECT DISTINCT {key} FROM given")
+        before = self._rows(f"SELECT * FROM touched_{m.name} SEMI JOIN keys USING ({key})")
+        fresh = f"(SELECT {key} FROM keys ANTI JOIN touched_{m.name} USING ({key}))"
+        base = self._rows(f"SELECT b.* FROM base_{m.name} b SEMI JOIN {fresh} f ON b.{key} = f.{key}")
+        old = pa.concat_tables([before, base])
+        new = self.algebra.combine(self._scratch, m.name, [old, parts.cast(old.schema)])
+        self._work.execute(f"DELETE FROM touched_{m.name} WHERE {key} IN (SELECT {key} FROM keys)")
+        self._append(f"touched_{m.name}", new)
+        for d in self.algebra.derived.values():
+            if d.source == m.name:
+                self._move(d, old, new)
+
+    def _move(self, d: Derived, old: pa.Table, new: pa.Table) -> None:
+        signed = ", ".join([*d.keys, *(f"-{c} AS {c}" for c in self._sums(d))])
+        with naming(self._work, gone=self.algebra.derive(self._scratch, d.name, old)):
+            self._work.execute(f"INSERT INTO delta_{d.name} SELECT {signed} FROM gone")
+        self._append(f"delta_{d.name}", self.algebra.derive(self._scratch, d.name, new))
+
+    def _compact(self) -> None:
+        """Combine what has piled up, so that reading stays cheap however long the process lives."""
+        if self._speed_rows < _COMPACT_ABOVE_ROWS:
+            return
+        for name in self._additive():
+            combined = self.algebra.combine(self._scratch, name, [self._rows(f"SELECT * FROM speed_{name}")])
+            self._replace(f"speed_{name}", combined)
+        for d in self.algebra.derived.values():
+            added = ", ".join([*d.keys, *(f"sum({c})::BIGINT AS {c}" for c in self._sums(d))])
+            self._replace(f"delta_{d.name}", self._rows(f"SELECT {added} FROM delta_{d.name} GROUP BY ALL"))
+        self._speed_rows = 0
+
+    def _replace(self, table: str, rows: pa.Table) -> None:
+        self._work.execute(f"DELETE FROM {table}")
+        with naming(self._work, given=rows):
+            self._work.execute(f"INSERT INTO {table} SELECT * FROM given")
+
+    def _rows(self, sql: str) -> pa.Table:
+        return self._work.sql(sql).to_arrow_table()
+
+
+def table_at(path: str, version: int) -> ds.Dataset:
+    """A Delta table at a version, as an Arrow dataset. Raises `WarehouseDamaged` where it cannot be read."""
+    try:
+        return DeltaTable(path, version=version).to_pyarrow_dataset()
+    except (DeltaError, TableNotFoundError, OSError) as error:
+        raise _damaged(path, version, error) from error
+
+
+def _damaged(path: str, version: int, error: Exception) -> WarehouseDamaged:
+    why = str(error).splitlines()[0]
+    remedy = "Run `tidemark recover` to go back to the newest run that is whole, then `tidemark nightly`."
+    return WarehouseDamaged(f"Table {path} at version {version} cannot be read: {why}", remedy)
+
+
+def _shut(threads: int) -> Connection:
+    """A DuckDB that no query can make reach a file, the network, a setting or a variable of this process."""
+    con = duckdb.connect(config={"threads": threads, "python_enable_replacements": False})
+    for name, value in {"TimeZone": "'UTC'", "enable_external_access": "false", "lock_configuration": "true"}.items():
+        con.execute(f"SET GLOBAL {name} = {value}")
+    return con
+
+
+def _by_measure(snapshot: Snapshot) -> Mapping[str, pa.Table]:
+    tables: dict[str, list[pa.Table]] = {}
+    for block in snapshot.blocks:
+        tables.setdefault(block.measure, []).append(naive(block.table()))
+    return {name: pa.concat_tables(parts) for name, parts in tables.items()}

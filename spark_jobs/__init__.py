@@ -1,0 +1,1 @@
+"""The batch layer, owner of the truth."""

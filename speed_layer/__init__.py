@@ -1,0 +1,1 @@
+"""The entrance and the live half: collector, replay, the streaming queries and the speed store."""

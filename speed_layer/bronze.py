@@ -1,0 +1,154 @@
+"""The bronze query: Kafka -> Delta, every record as it arrived.
+
+    python -m speed_layer.bronze
+
+Each commit carries `{log, from, to}`, and must begin where the last one ended: so a replayed batch is seen and
+skipped, and a lost checkpoint resumes at the table's own end (a plain Delta sink would write every row again).
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from datetime import UTC, datetime
+from pathlib import Path
+
+from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import functions as F
+from pyspark.sql.streaming.query import StreamingQuery
+
+from contracts.errors import FenceRefused, TidemarkError, TopicRecreated
+from contracts.fields import BRONZE
+from contracts.names import covers, dump_offsets, load_offsets, same
+from contracts.settings import Settings
+from contracts.topics import EVENTS, REJECTED
+from infra import log
+from infra.local.jars import ensure_jars
+from spark_jobs import delta_io
+from spark_jobs.session import build_session
+from speed_layer import failpoints, running, source
+from speed_layer.checkpoint import Checkpoint
+from speed_layer.observe import QueryMetrics
+from speed_layer.store import open_store
+from speed_layer.topics import Topics, check_held
+
+TABLE = "bronze.events"
+_DESCRIPTION = "Every record of the event log, as it arrived. Append only; (log, partition, offset) is unique."
+
+
+def committed(path: str, log_number: int) -> dict[int, int]:
+    """How far the table reaches in one log: the `to` of its newest commit."""
+    for commit in delta_io.commits(path):
+        if commit.metadata.get("log") == log_number:
+            return load_offsets(commit.metadata["to"])
+    return {}
+
+
+class Bronze:
+    """The bronze query of one log."""
+
+    def __init__(self, settings: Settings, topics: Topics, log_number: int, metrics: QueryMetrics) -> None:
+        self._settings, self._topics, self._log, self._metrics = settings, topics, log_number, metrics
+        self._path = settings.table_path(TABLE)
+        self._topic_id = topics.topic_id(EVENTS.name)
+        self.reached = committed(self._path, log_number)
+        self._start = {p: self.reached.get(p, 0) for p in topics.partitions(EVENTS.name)}
+        self._checkpoint = Checkpoint(self._folder(), EVENTS.name)
+        self.failure: TidemarkError | None = None
+
+    def start(self, spark: SparkSession) -> StreamingQuery:
+        """Start the query on `spark`. Raises `RecordsLost` where Kafka no longer holds what comes next."""
+        s = self._settings
+        check_held(self._topics.beginnings(EVENTS.name), self._start)
+        delta_io.create(spark, self._path, BRONZE, _DESCRIPTION, ("broker_date",))
+        records = source.records(spark, s.bootstrap, EVENTS.name, self._log, self._start, s.bronze_max_offsets)
+        writer = records.writeStream.foreachBatch(self._guarded).queryName("bronze")
+        writer = writer.option("checkpointLocation", str(self._checkpoint.folder))
+        return writer.trigger(processingTime=f"{s.bronze_interval_seconds} seconds").start()
+
+    def _folder(self) -> Path:
+        """The checkpoint of the log; another one where it is behind the table, as after its loss."""
+        base = self._settings.home / "checkpoints" / "bronze"
+        name = f"log{self._log}-from-{'-'.join(f'{p}.{o}' for p, o in sorted(self._start.items()) if o) or '0'}"
+        for folder in base.glob(f"log{self._log}-*"):
+            checkpoint = Checkpoint(folder, EVENTS.name)
+            last = checkpoint.last_planned()
+            if last is not None and covers(checkpoint.range_of(last, {}).end, self.reached):
+                first = load_offsets((folder / "start.json").read_text())
+                if covers(self.reached, first if last == 0 else checkpoint.range_of(last, first).start):
+                    self._start = first
+                    return folder
+        (base / name).mkdir(parents=True, exist_ok=True)
+        (base / name / "start.json").write_text(dump_offsets(self._start))
+        return base / name
+
+    def _guarded(self, batch: DataFrame, number: int) -> None:
+        try:
+            self._batch(batch, number)
+        except TidemarkError as error:
+            self.failure = error
+            raise
+
+    def _batch(self, batch: DataFrame, number: int) -> None:
+        began = time.monotonic()
+        if self._topics.topic_id(EVENTS.name) != self._topic_id:
+            raise TopicRecreated(f"Topic {EVENTS.name} was deleted and created again", "Start a new generation.")
+        extent = self._checkpoint.range_of(number, self._start)
+        if covers(self.reached, extent.end):
+            self._metrics.committed(extent, "replayed")
+            return
+        if not same(extent.start, self.reached):
+            raise FenceRefused(
+                f"Bronze batch {number} starts at {extent.start}, the table ends at {self.reached}",
+                f"Remove {self._checkpoint.folder}: bronze then resumes at the table's own end.",
+            )
+        rows = batch.withColumn("broker_date", F.to_date("broker_time")).coalesce(1).select(BRONZE.names)
+        ends = {"log": self._log, "from": dump_offsets(extent.start), "to": dump_offsets(extent.end)}
+        failpoints.reach("bronze.before_append")
+        delta_io.append(rows, self._path, ends)
+        failpoints.reach("bronze.after_append")
+        self.reached = extent.end
+        self._metrics.committed(extent, "written")
+        self._metrics.phases(total=time.monotonic() - began)
+
+
+class Main:
+    """The query as a process."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._log = log.get("bronze")
+        self._bronze: Bronze | None = None
+
+    def run(self) -> None:
+        """Run until stopped. Raises `TidemarkError`."""
+        s, stopping, metrics = self._settings, running.Stopping(), QueryMetrics("bronze")
+        running.serve_metrics(s.host, s.metrics_port_bronze)
+        topics = Topics(s.bootstrap)
+        for topic in (EVENTS, REJECTED):
+            topics.ensure(topic, s.partitions)
+        with open_store(s.store).write() as writer:
+            number = writer.register_log(EVENTS.name, topics.topic_id(EVENTS.name), datetime.now(UTC)).number
+        spark = build_session(s, "tidemark-bronze", ensure_jars().spark, streaming=True, memory="768m")
+        self._bronze = bronze = Bronze(s, topics, number, metrics)
+        query = bronze.start(spark)
+        self._log.info("started", log_number=number)
+        running.watch(query, stopping, lambda: metrics.behind(topics.ends(EVENTS.name), bronze.reached))
+        spark.stop()
+
+    def main(self) -> None:
+        """Run, and exit with the error's own code."""
+        running.run(self.run, self._log, lambda: self._bronze.failure if self._bronze else None)
+
+
+def main() -> None:
+    """Entry point."""
+    log.configure("bronze")
+    Main(Settings.from_env(os.environ)).main()
+    sys.stdout.flush()
+    os._exit(0)
+
+
+if __name__ == "__main__":
+    main()

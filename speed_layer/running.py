@@ -1,0 +1,73 @@
+"""How a streaming query runs as a process: start, watch, stop on SIGTERM, and die with a code that says why."""
+
+from __future__ import annotations
+
+import signal
+import sys
+import threading
+from collections.abc import Callable
+from types import FrameType
+from typing import Any
+
+from prometheus_client import start_http_server
+from pyspark.errors import StreamingQueryException
+from pyspark.sql.streaming.query import StreamingQuery
+
+from contracts.errors import TidemarkError
+
+_WATCH_SECONDS = 2
+
+
+class Stopping:
+    """Set by SIGTERM or SIGINT."""
+
+    def __init__(self) -> None:
+        self._event = threading.Event()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, self._stop)
+
+    def _stop(self, _: int, __: FrameType | None) -> None:
+        self._event.set()
+
+    def __call__(self) -> bool:
+        """Whether the process was asked to stop."""
+        return self._event.is_set()
+
+
+def watch(query: StreamingQuery, stopping: Stopping, check: Callable[[], None]) -> None:
+    """Until the query ends or the process is asked to stop. `check` runs every two seconds and may raise."""
+    while not stopping():
+        if query.awaitTermination(_WATCH_SECONDS):
+            return
+        check()
+    query.stop()
+
+
+def serve_metrics(host: str, port: int) -> None:
+    """Prometheus metrics on `port`. Raises `TidemarkError` where the port is in use."""
+    try:
+        start_http_server(port, host)
+    except OSError as error:
+        raise TidemarkError(f"Port {port} cannot be used for metrics: {error}", "Free it or choose another.") from error
+
+
+def run(main: Callable[[], None], log: Any, failure: Callable[[], TidemarkError | None] = lambda: None) -> None:
+    """Run `main`; exit with a typed error's own code and say its remedy.
+
+    Raises `SystemExit`. `failure` gives the error behind a query's end, which Spark wraps beyond recognition.
+    """
+    try:
+        main()
+    except TidemarkError as error:
+        _exit(log, error)
+    except StreamingQueryException as error:
+        known = failure()
+        if known is not None:
+            _exit(log, known)
+        log.error("query_failed", error=str(error)[:2000])  # noqa: TRY400 - the text has the Java trace already
+        sys.exit(1)
+
+
+def _exit(log: Any, error: TidemarkError) -> None:
+    log.error("stopped", error_type=type(error).__name__, error=str(error), remedy=error.remedy)
+    sys.exit(error.exit_code)
