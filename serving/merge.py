@@ -133,25 +133,41 @@ class Merge:
 
     def _touch(self, m: Measure, parts: pa.Table) -> None:
         """Merge new partials into the entities they touch, and move what is derived from those."""
-        key = m.entity
-        with naming(self._work, given=parts):
-            self._work.execute(f"CREATE OR REPLACE TEMP TABLE keys AS SELECT DISTINCT {key} FROM given")
-        before = self._rows(f"SELECT * FROM touched_{m.name} SEMI JOIN keys USING ({key})")
-        fresh = f"(SELECT {key} FROM keys ANTI JOIN touched_{m.name} USING ({key}))"
-        base = self._rows(f"SELECT b.* FROM base_{m.name} b SEMI JOIN {fresh} f ON b.{key} = f.{key}")
-        old = pa.concat_tables([before, base])
-        new = self.algebra.combine(self._scratch, m.name, [old, parts.cast(old.schema)])
-        self._work.execute(f"DELETE FROM touched_{m.name} WHERE {key} IN (SELECT {key} FROM keys)")
-        self._append(f"touched_{m.name}", new)
+        key, work = m.entity, self._work
+        with naming(work, given=parts):
+            work.execute(f"CREATE OR REPLACE TEMP TABLE keys AS SELECT DISTINCT {key} FROM given")
+            work.execute(f"CREATE OR REPLACE TEMP TABLE gone AS {self._held(m)}")
+            together = "SELECT * FROM gone UNION ALL SELECT * FROM given"
+            combined = f"WITH parts AS ({together}) SELECT * FROM ({m.combine})"
+            work.execute(f"CREATE OR REPLACE TEMP TABLE came AS {combined}")
+        work.execute(f"DELETE FROM touched_{m.name} WHERE {key} IN (SELECT {key} FROM keys)")
+        self._count(work.execute(f"INSERT INTO touched_{m.name} SELECT * FROM came"))
         for d in self.algebra.derived.values():
             if d.source == m.name:
-                self._move(d, old, new)
+                self._move(d)
 
-    def _move(self, d: Derived, old: pa.Table, new: pa.Table) -> None:
-        signed = ", ".join([*d.keys, *(f"-{c} AS {c}" for c in self._sums(d))])
-        with naming(self._work, gone=self.algebra.derive(self._scratch, d.name, old)):
-            self._work.execute(f"INSERT INTO delta_{d.name} SELECT {signed} FROM gone")
-        self._append(f"delta_{d.name}", self.algebra.derive(self._scratch, d.name, new))
+    def _held(self, m: Measure) -> str:
+        """The entities of the keys as they stand: as merged before, else gold's."""
+        fresh = f"(SELECT {m.entity} FROM keys ANTI JOIN touched_{m.name} USING ({m.entity}))"
+        return f"""
+            SELECT * FROM touched_{m.name} SEMI JOIN keys USING ({m.entity})
+            UNION ALL SELECT b.* FROM base_{m.name} b SEMI JOIN {fresh} f ON b.{m.entity} = f.{m.entity}
+        """
+
+    def _move(self, d: Derived) -> None:
+        sums = self._sums(d)
+        sides = {"gone": [f"-{c} AS {c}" for c in sums], "came": sums}
+        signed = " UNION ALL ".join(
+            f"SELECT {', '.join([*d.keys, *columns])} FROM ({_derived_of(side, d)})" for side, columns in sides.items()
+        )
+        added = ", ".join([*d.keys, *(f"sum({c})::BIGINT AS {c}" for c in sums)])
+        any_left = " OR ".join(f"sum({c}) <> 0" for c in sums)
+        moved = f"SELECT {added} FROM ({signed}) GROUP BY {', '.join(d.keys)} HAVING {any_left}"
+        self._count(self._work.execute(f"INSERT INTO delta_{d.name} {moved}"))
+
+    def _count(self, inserted: Connection) -> None:
+        ((rows,),) = inserted.fetchall()
+        self._speed_rows += rows
 
     def _compact(self) -> None:
         """Combine what has piled up, so that reading stays cheap however long the process lives."""
@@ -172,6 +188,10 @@ class Merge:
 
     def _rows(self, sql: str) -> pa.Table:
         return self._work.sql(sql).to_arrow_table()
+
+
+def _derived_of(entities: str, d: Derived) -> str:
+    return f"WITH entities AS (SELECT * FROM {entities}) SELECT * FROM ({d.sql})"
 
 
 def table_at(path: str, version: int) -> ds.Dataset:

@@ -62,7 +62,7 @@ def kafka_ends(settings: Settings) -> dict[str, Any]:
         ends = {tp.partition: int(future.result(_left(until)).offset) for tp, future in found.items()}
     except (KafkaException, TimeoutError) as error:
         why = error.args[0].str() if error.args and hasattr(error.args[0], "str") else "no answer"
-        return {**nothing, "note": f"Kafka at {settings.bootstrap} does not say within {KAFKA_SECONDS:g} s: {why}"}
+        return {**nothing, "note": f"Kafka at {settings.bootstrap} gives no offsets within {KAFKA_SECONDS:g} s: {why}"}
     return {"topic_id": str(topic.topic_id), "ends": {str(p): ends[p] for p in sorted(ends)}, "note": None}
 
 

@@ -134,8 +134,13 @@ def records(world: World) -> pa.Table:
         at = _MORNING + timedelta(seconds=second)
         rows.append(
             {
-                **{"log": LOG, "partition": partition, "offset": ends[partition], "broker_time": at},
-                **{"key": delivery.visitor, "dedupe_key": delivery.header, "value": delivery.value},
+                "log": LOG,
+                "partition": partition,
+                "offset": ends[partition],
+                "broker_time": at,
+                "key": delivery.visitor,
+                "dedupe_key": delivery.header,
+                "value": delivery.value,
                 "headers": [] if delivery.header is None else [{"key": KEY_HEADER, "value": delivery.header}],
                 "broker_date": at.date(),
             }
@@ -181,7 +186,8 @@ def _deliveries(shop: int, acts: tuple[Act, ...], settings: Settings) -> Iterato
         message = _message(shop, act, at, f"m{shop}-{twin}")
         for copy, (delay, is_retry) in enumerate([(act.delay, False), *((act.delay + d, r) for d, r in act.copies)]):
             arrival = number + delay
-            raw = json.dumps(message | {"sentAt": f"try {copy}"} if is_retry else message, indent=1 if is_retry else None)
+            sent = message | {"sentAt": f"try {copy}"} if is_retry else message
+            raw = json.dumps(sent, indent=1 if is_retry else None)
             stamp = Stamp(_iso(_MORNING + timedelta(seconds=60 * arrival + copy), "millis"), ip="203.0.113.77")
             if delivered := _entered(_NUMBER.sub(r"\1", raw).encode("utf-8", "surrogatepass"), act, stamp):
                 yield Delivery((arrival, shop, number), *delivered)
@@ -215,7 +221,7 @@ _HEADERS: Final[dict[str, Callable[[bytes, bytes], tuple[bytes | None, bytes | N
     "garbage": lambda value, key: (value[: len(value) // 2], key),
     "not utf-8": lambda value, key: (b"\xff" + value, key),
     "tombstone": lambda _, key: (None, key),
-    "empty": lambda _, key: (b"", None),
+    "empty": lambda *_: (b"", None),
     "a number": lambda _, key: (b"17", key),
     "a key twice": lambda value, key: (b'{"type":"page",' + value[1:], key),
     "no such type": lambda value, key: (value.replace(b'"type":"', b'"type":"re', 1), key),
@@ -288,8 +294,9 @@ _NOWHERE: Final = {
     ),
     "context": ("consent", "page"),
 }
-_VALUES: Final = (
-    *(None, "", " ", "null", "Undefined ", "x" * 256, "plain", "42", "-1", " 7 ", "+5", "1e3", "0.5", "½", "\ud83d\ude00"),
+_VALUES: Final[tuple[Any, ...]] = (
+    *(None, "", " ", "null", "Undefined ", "x" * 256, "plain", "42", "-1", " 7 ", "+5", "1e3", "0.5", "½"),
+    "\ud83d\ude00",
     *("#7", "#-1", "#0.5", "#1e2", "#1.0", "#" + "9" * 17, "#" + "9" * 40, "#9000000000000000", "#1000000001"),
     *(True, False, [], {}, [1], [{}], [{"price": "x"}], [{"quantity": 2.5}], {"path": "/deep"}, {"analyse": False}),
     *("USD", "jpy", "US", "ÜSD", "2024-02-30T00:00:00Z", "2024-03-01", "2024-03-01T10:00:00", "2024-03-01 10:00:00Z"),
@@ -389,6 +396,8 @@ def dealt(table: pa.Table, hands: int) -> st.SearchStrategy[list[pa.Table]]:
     """The rows dealt out to `hands` micro-batches, in any way; many rows by a pattern that repeats."""
     labels = st.lists(st.integers(0, hands - 1), min_size=1, max_size=40)
     rows = range(table.num_rows)
-    return labels.map(
-        lambda given: [table.filter(pa.array([given[i % len(given)] == n for i in rows], pa.bool_())) for n in range(hands)]
-    )
+
+    def of_hand(given: list[int], hand: int) -> pa.Table:
+        return table.filter(pa.array([given[i % len(given)] == hand for i in rows], pa.bool_()))
+
+    return labels.map(lambda given: [of_hand(given, hand) for hand in range(hands)])

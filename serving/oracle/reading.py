@@ -178,8 +178,16 @@ def _refuse(constant: str) -> Any:
     raise ValueError(constant)
 
 
+def _integer(text: str) -> Number:
+    """-0 is 0; a number of thousands of digits is nobody's integer, and not read."""
+    if len(text) > _LONGEST_INTEGER:
+        raise ValueError(text[:20])
+    return Number("0" if text == "-0" else text)
+
+
+_LONGEST_INTEGER = 4300
 # NaN and Infinity are JavaScript, not JSON.
-_DECODER = json.JSONDecoder(parse_float=Number, parse_int=Number, parse_constant=_refuse)
+_DECODER = json.JSONDecoder(parse_float=Number, parse_int=_integer, parse_constant=_refuse)
 _ESCAPES = re.compile(
     r"\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}|(?P<half>\\u[dD][89a-fA-F])|\\.",
 )

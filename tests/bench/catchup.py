@@ -8,12 +8,11 @@ from __future__ import annotations
 import time
 from typing import Any
 
-from contracts.names import covers, span
+from contracts.names import covers, load_offsets, span
+from spark_jobs import delta_io
 from speed_layer.replay import open_source
 from speed_layer.replay.pump import Pump
 from speed_layer.secret import installation_secret
-from spark_jobs import delta_io
-from contracts.names import load_offsets
 from tests.bench.stack import Stack, ends, stack
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import threading
 import time
 from bisect import bisect_left
+from datetime import UTC, datetime
 from itertools import cycle
 from typing import Any
 
@@ -136,6 +137,4 @@ def _generate(s: Stack, sent: Sent, rate: int, seconds: int) -> None:
 
 
 def _now() -> str:
-    from datetime import UTC, datetime
-
     return datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")

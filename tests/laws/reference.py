@@ -11,7 +11,8 @@ from typing import TypeAlias
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from contracts.algebra import QUALITY, QUALITY_SCHEMA, Algebra, connect, naive
+from contracts.algebra import QUALITY_SCHEMA, Algebra, connect, naive
+from contracts.measures import QUALITY
 from spark_jobs.transforms.batches import RECORD, outcome
 from tests.worlds import unique
 

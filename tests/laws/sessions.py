@@ -63,8 +63,12 @@ def views(moments: Iterable[tuple[str, int]]) -> pa.Table:
     size = len(columns["visitor"])
     given = columns | {"kind": ["view"] * size, "currency": ["USD"] * size, "fingerprint": ["f"] * size}
     return pa.table(
-        [pa.array(given.get(f.name, [None] * size), pa.int64()).cast(f.type) if f.name == "event_time" else
-         pa.array(given.get(f.name, [None] * size), f.type) for f in EVENT],
+        [
+            pa.array(given.get(f.name, [None] * size), pa.int64()).cast(f.type)
+            if f.name == "event_time"
+            else pa.array(given.get(f.name, [None] * size), f.type)
+            for f in EVENT
+        ],
         schema=EVENT,
     )
 

@@ -12,11 +12,12 @@ import pyarrow as pa
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
-from contracts.algebra import QUALITY, naive
+from contracts.algebra import naive
+from contracts.measures import QUALITY, SKETCH_SIZE
 from contracts.names import covers, span
 from serving.oracle.oracle import Oracle
 from tests.laws.reference import Answer, Part, Reference, differing
-from tests.worlds import World, at_cut, crowds, cuts, dealt, ends_of, records, unique, worlds
+from tests.worlds import Act, World, at_cut, crowds, cuts, dealt, ends_of, records, unique, worlds
 
 LAW = settings(
     deadline=None,
@@ -113,6 +114,16 @@ def test_any_micro_batches_folded_anyhow_are_the_partials_of_all(world: World, d
 @given(world=crowds(), data=st.data())
 def test_long_trails_fold_the_same(world: World, data: st.DataObject) -> None:
     check_folding(world, data)
+
+
+def test_more_visitors_in_a_minute_than_a_sketch_holds() -> None:
+    world = World((tuple(Act(visitor=number) for number in range(SKETCH_SIZE + 400)),))
+    reference, table = Reference(world.rules), records(world)
+    hands = [reference.part(table.slice(start, 1500)) for start in (3000, 0, 1500)]
+    whole = reference.batch(table)
+    assert MonoidLaws(reference).homomorphic(hands, reference.part(table), (1, 2)) == {}
+    assert OracleLaws(reference).exact(whole, table) == {}
+    assert [len(sketch) for sketch in whole["traffic_minute"]["visitor_hashes"].to_pylist()] == [SKETCH_SIZE]
 
 
 def check_folding(world: World, data: st.DataObject) -> None:

@@ -9,8 +9,9 @@ from pathlib import Path
 import pyarrow as pa
 from pyspark.sql import SparkSession
 
-from contracts.algebra import QUALITY, QUALITY_SCHEMA, Algebra, connect, naive
+from contracts.algebra import QUALITY_SCHEMA, Algebra, connect, naive
 from contracts.fields import BRONZE
+from contracts.measures import QUALITY
 from contracts.names import dump_offsets
 from contracts.semantics import semantics_hash
 from contracts.settings import Settings
@@ -19,10 +20,11 @@ from spark_jobs.jobs.gold import build_gold
 from spark_jobs.jobs.seal import BRONZE as BRONZE_TABLE
 from spark_jobs.jobs.seal import seal
 from spark_jobs.jobs.silver import build_silver
+from spark_jobs.stages import RECEIVED, REJECTED
 from spark_jobs.transforms.batches import RECORD
 from speed_layer.checkpoint import BatchRange
 from speed_layer.generations import Running
-from speed_layer.live import RECEIVED, REJECTED, collect, with_duplicates
+from speed_layer.live import collect, with_duplicates
 from speed_layer.store import open_store
 from speed_layer.store.runs import RunCut, Runs
 from tests.worlds import at_cut, ends_of, unique
@@ -89,7 +91,8 @@ class Installation:
     def gold(self, run_id: str) -> dict[str, pa.Table]:
         """Every gold table of a run, by the name of its measure or derived table."""
         made = Runs(self.settings).tables(run_id)
-        return {name.removeprefix("gold."): self._read(name, m["version"]) for name, m in made.items() if "gold." in name}
+        gold = {name: m["version"] for name, m in made.items() if "gold." in name}
+        return {name.removeprefix("gold."): self._read(name, version) for name, version in gold.items()}
 
     def speed(self, after_segment: int = -1) -> dict[str, pa.Table]:
         """The partials of the segments above one, combined."""
@@ -112,5 +115,5 @@ class Installation:
 
 
 def stops(ends: Offsets, shares: Iterable[float]) -> list[Offsets]:
-    """Offsets that advance by `shares` of the log, partition by partition, each at a pace of its own; the last is all."""
+    """Offsets that advance by `shares` of the log, each partition at a pace of its own; the last is all."""
     return [{p: min(end, round(end * share + p)) for p, end in ends.items()} for share in shares] + [dict(ends)]

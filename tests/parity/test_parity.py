@@ -21,7 +21,8 @@ from tests.laws.reference import Answer, Reference, differing
 from tests.parity.installation import Installation, stops
 from tests.worlds import World, at_cut, records, worlds
 
-pytestmark = pytest.mark.spark
+# Two whole nights of builds: on a busy machine they take longer than a test may.
+pytestmark = [pytest.mark.spark, pytest.mark.timeout(900)]
 SHOPS = 40
 
 

@@ -16,5 +16,6 @@ def test_cases_in_sparks_session_window(spark: SparkSession) -> None:
     visitors, moments = zip(*cases(), strict=True)
     events = spark.createDataFrame(pa.table({"visitor": visitors, "moment": pa.array(moments, pa.int64())}))
     window = F.session_window(F.timestamp_micros("moment"), f"{GAP_SECONDS} seconds")
-    sessions = events.groupBy("visitor", window).agg(F.min("moment"), F.max("moment"), F.count("*")).drop("session_window")
+    counted = events.groupBy("visitor", window).agg(F.min("moment"), F.max("moment"), F.count("*"))
+    sessions = counted.drop("session_window")
     assert sorted(tuple(row) for row in sessions.collect()) == expected()

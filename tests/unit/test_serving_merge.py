@@ -88,10 +88,10 @@ def test_merged_with_late_events_copies_of_orders_and_bridged_sessions(installat
 @pytest.mark.parametrize("seed", range(2))
 def test_following_along_equals_starting_afresh(installation: Installation, seed: int) -> None:
     actions: list[Callable[[], object]] = [
-        lambda: installation.fold(),
+        installation.fold,
         lambda: installation.seal("r1"),
         lambda: installation.publish("r1"),
-        lambda: installation.fold(),
+        installation.fold,
         lambda: installation.seal("r2"),
         lambda: installation.record(shop(90 + seed, 25)),
         lambda: installation.publish("r2"),

@@ -7,7 +7,6 @@ import json
 import time
 from collections.abc import Iterator
 from decimal import Decimal
-from pathlib import Path
 
 import pyarrow as pa
 import pytest
@@ -175,7 +174,7 @@ def test_values_are_bound(tm: Tidemark) -> None:
 
 def test_a_query_that_takes_too_long_is_stopped_and_the_next_is_answered(tm: Tidemark) -> None:
     began = time.monotonic()
-    with pytest.raises(QueryTimeout, match="0.3 s") as stopped:
+    with pytest.raises(QueryTimeout, match=r"0\.3 s") as stopped:
         tm.answer(
             "SELECT count(*) FROM range(1000000) a, range(1000000) b WHERE a.range + b.range = 3", timeout_seconds=0.3
         )
