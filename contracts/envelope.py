@@ -141,17 +141,15 @@ def parse_message(raw: bytes) -> dict[str, Any]:
 
 def visitor_of(message: dict[str, Any]) -> str:
     """The record's own `anonymousId`, else `userId`. Raises `_NotAcceptable` where neither can serve."""
-    for name in ("anonymousId", "userId"):
-        given = message.get(name)
-        if given is None or given == "":
-            continue
-        if isinstance(given, bool) or not isinstance(given, str | int):
-            raise _NotAcceptable(Reason.WRONG_TYPE)
-        visitor = str(given)
-        if len(visitor) > LONGEST_ID or visitor.strip().lower() in PLACEHOLDER_IDS or not visitor.strip():
-            raise _NotAcceptable(Reason.ILLEGAL_ID)
-        return visitor
-    raise _NotAcceptable(Reason.MISSING_ID)
+    ids = [message.get(name) for name in ("anonymousId", "userId")]
+    if any(given is not None and type(given) is not str and type(given) is not int for given in ids):
+        raise _NotAcceptable(Reason.WRONG_TYPE)
+    visitor = next((str(given) for given in ids if given is not None and given != ""), None)
+    if visitor is None:
+        raise _NotAcceptable(Reason.MISSING_ID)
+    if len(visitor) > LONGEST_ID or visitor.strip().lower() in PLACEHOLDER_IDS or not visitor.strip():
+        raise _NotAcceptable(Reason.ILLEGAL_ID)
+    return visitor
 
 
 def fingerprint_of(call_type: str, message: dict[str, Any], secret: bytes) -> str:
@@ -189,9 +187,15 @@ def _no_constant(text: str) -> Any:
     raise ValueError(text)
 
 
+class _NumberText(str):
+    """A number that is no integer, as it was written."""
+
+    __slots__ = ()
+
+
 # "#1.10" cannot be mistaken for an integer, and keeps 1.10 and 1.1 apart, as the fingerprint must.
 _DECODER = json.JSONDecoder(
-    parse_float=lambda text: "#" + text,
+    parse_float=lambda text: _NumberText("#" + text),
     parse_constant=_no_constant,
     object_pairs_hook=_unique_keys,
 )
@@ -228,16 +232,17 @@ def _call_type(message: dict[str, Any], call_type: str | None) -> str:
 
 def _own_message_id(message: dict[str, Any]) -> str | None:
     given = message.get("messageId")
-    return given if isinstance(given, str) and 0 < len(given) <= LONGEST_ID else None
+    return given if type(given) is str and 0 < len(given) <= LONGEST_ID else None
 
 
 def _own_text(message: dict[str, Any], name: str) -> str | None:
     given = message.get(name)
-    return given if isinstance(given, str) else None
+    return given if type(given) is str else None
 
 
 def _own_time(message: dict[str, Any]) -> Any:
-    return message.get("originalTimestamp") or message.get("timestamp")
+    given = message.get("originalTimestamp")
+    return message.get("timestamp") if given is None else given
 
 
 def _withholds_collection(message: dict[str, Any]) -> bool:

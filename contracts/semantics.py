@@ -32,9 +32,9 @@ def _code_hash() -> str:
 
 
 def normalised(source: str) -> str:
-    """The syntax tree as text, without docstrings: reformatting or rewording comments changes nothing."""
+    """The code as its syntax tree says it, without docstrings: reformatting or rewording comments changes nothing."""
     tree = ast.parse(source)
     for node in ast.walk(tree):
         if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef) and ast.get_docstring(node, clean=False):
             node.body = node.body[1:]
-    return ast.dump(tree)
+    return ast.unparse(tree)

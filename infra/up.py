@@ -111,7 +111,7 @@ def urls(settings: Settings) -> Any:
         {
             "collector": f"{host}:{settings.collector_port}/v1/track",
             "answers": f"{host}:{settings.api_port}/v1/query/traffic_day",
-            "API": f"{host}:{settings.api_port}/docs",
+            "views": f"{host}:{settings.api_port}/v1/views",
             "status": f"{host}:{settings.api_port}/v1/status",
             "metrics": f"{host}:{{{settings.collector_port},{settings.api_port},"
             f"{settings.metrics_port_live},{settings.metrics_port_bronze}}}/metrics",

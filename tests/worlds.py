@@ -26,7 +26,7 @@ from contracts.fields import BRONZE
 from contracts.settings import Settings
 
 LOG: Final = 1
-SHOPS: Final = 5
+SHOPS: Final = 8
 SECRET: Final = b"a secret for tests"
 _MORNING: Final = datetime(2024, 2, 29, 23, 20, tzinfo=UTC)
 _DAY: Final = timedelta(days=1)

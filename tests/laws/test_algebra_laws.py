@@ -1,7 +1,7 @@
 """Laws of the algebra, over random worlds; no Spark.
 
 Each law is one small predicate, as in Summingbird: `MonoidLaws` of combine, `CutLaws` of the merged answer (L1, L2),
-`OracleLaws` of what it must equal (L4). An example is a few worlds side by side, so 40 examples are 200 worlds.
+`OracleLaws` of what it must equal (L4). An example is a few worlds side by side, so 25 examples are 200 worlds.
 """
 
 from __future__ import annotations
@@ -21,11 +21,11 @@ from tests.worlds import Act, World, at_cut, crowds, cuts, dealt, ends_of, recor
 
 LAW = settings(
     deadline=None,
-    max_examples=40,
+    max_examples=25,
     phases=set(Phase) - {Phase.explain},
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.large_base_example],
 )
-FEW = settings(LAW, max_examples=6)
+FEW = settings(LAW, max_examples=4)
 
 
 class MonoidLaws:

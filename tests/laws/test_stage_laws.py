@@ -12,7 +12,7 @@ from spark_jobs.transforms.batches import RECORD
 from tests.laws.reference import Part, Reference, differing
 from tests.worlds import World, at_cut, cuts, dealt, records, unique, worlds
 
-LAW = settings(deadline=None, max_examples=40, suppress_health_check=[HealthCheck.too_slow])
+LAW = settings(deadline=None, max_examples=12, suppress_health_check=[HealthCheck.too_slow])
 
 
 def staged(world: World, tasks: list[pa.Table], counts_from: dict[int, int]) -> Part:
