@@ -1,7 +1,6 @@
 """The merge: gold as published, combined with the partials behind the cut, in an in-memory DuckDB.
 
-For each additive measure: base (gold) and speed (partials), combined when read.
-For each measure of entities: the rows of *touched* keys are merged when partials arrive, the others stay gold's.
+For each measure: the rows of *touched* keys are merged when partials arrive, the others stay gold's.
 For each derived table: gold's rows, plus `derive(touched merged) - derive(touched base)` as signed rows.
 
 `apply` is one DuckDB transaction: a query sees the state before or after it, never between.
@@ -41,16 +40,14 @@ class Merge:
         for name, table in self._empty.items():
             with naming(self._work, given=table):
                 self._work.execute(f"CREATE TABLE base_{name} AS SELECT * FROM given")
-        for name in self._additive():
+        for name in self.algebra.measures:
             with naming(self._work, given=self._empty[name]):
-                self._work.execute(f"CREATE TABLE speed_{name} AS SELECT * FROM given")
-        for m in self._entities():
-            with naming(self._work, given=self._empty[m.name]):
-                self._work.execute(f"CREATE TABLE touched_{m.name} AS SELECT * FROM given")
+                self._work.execute(f"CREATE TABLE touched_{name} AS SELECT * FROM given")
         for name in self.algebra.derived:
             with naming(self._work, given=self._empty[name]):
                 self._work.execute(f"CREATE TABLE delta_{name} AS SELECT * FROM given")
         self._speed_rows = 0
+        self._loaded: dict[str, int] | None = {}
         self._declare()
 
     def apply(self, snapshot: Snapshot, extra: Iterable[str] = ()) -> None:
@@ -60,16 +57,15 @@ class Merge:
         try:
             if snapshot.is_fresh:
                 self._reset(snapshot.manifest)
-            for name in self._additive():
-                if name in parts:
-                    self._append(f"speed_{name}", parts[name])
-            for m in self._entities():
+            for m in self.algebra.measures.values():
                 if m.name in parts:
                     self._touch(m, parts[m.name])
             self._compact()
             for statement in extra:
                 self._work.execute(statement)
             self._work.execute("COMMIT")
+            if snapshot.is_fresh:
+                self._loaded = dict(snapshot.manifest.tables) if snapshot.manifest else {}
         except BaseException:
             self._work.execute("ROLLBACK")
             raise
@@ -77,23 +73,12 @@ class Merge:
     @property
     def speed_tables(self) -> list[str]:
         """The tables of what lies behind the cut."""
-        kept = [f"speed_{n}" for n in self._additive()] + [f"touched_{m.name}" for m in self._entities()]
-        return [*kept, *(f"delta_{n}" for n in self.algebra.derived)]
-
-    def _additive(self) -> list[str]:
-        return [m.name for m in self.algebra.measures.values() if m.entity is None]
-
-    def _entities(self) -> list[Measure]:
-        return [m for m in self.algebra.measures.values() if m.entity is not None]
+        return [*(f"touched_{n}" for n in self.algebra.measures), *(f"delta_{n}" for n in self.algebra.derived)]
 
     def _declare(self) -> None:
         """The merged relations `all_<table>` that views are made of."""
-        for name in self._additive():
-            both = f"SELECT * FROM base_{name} UNION ALL SELECT * FROM speed_{name}"
-            combine = self.algebra.measures[name].combine
-            self._work.execute(f"CREATE VIEW all_{name} AS WITH parts AS ({both}) SELECT * FROM ({combine})")
-        for m in self._entities():
-            untouched = f"SELECT * FROM base_{m.name} b ANTI JOIN touched_{m.name} t ON b.{m.entity} = t.{m.entity}"
+        for m in self.algebra.measures.values():
+            untouched = f"SELECT * FROM base_{m.name} b ANTI JOIN touched_{m.name} t ON {_same(m, 'b', 't')}"
             self._work.execute(f"CREATE VIEW all_{m.name} AS {untouched} UNION ALL SELECT * FROM touched_{m.name}")
         for d in self.algebra.derived.values():
             sums = self._sums(d)
@@ -107,10 +92,15 @@ class Merge:
         return [c for c in self._empty[d.name].column_names if c not in d.keys]
 
     def _reset(self, manifest: Manifest | None) -> None:
-        for name in (*self.algebra.measures, *self.algebra.derived):
-            self._work.execute(f"DELETE FROM base_{name}")
-            if manifest:
-                self._load(name, manifest.tables[f"gold.{name}"])
+        """Begin afresh; gold that is held already is not read again (a seal makes readers begin afresh, too)."""
+        wanted = dict(manifest.tables) if manifest else {}
+        if wanted != self._loaded:
+            # Until the transaction holds, nothing counts as loaded.
+            self._loaded = None
+            for name in (*self.algebra.measures, *self.algebra.derived):
+                self._work.execute(f"DELETE FROM base_{name}")
+                if manifest:
+                    self._load(name, wanted[f"gold.{name}"])
         for table in self.speed_tables:
             self._work.execute(f"DELETE FROM {table}")
         self._speed_rows = 0
@@ -126,32 +116,27 @@ class Merge:
             except duckdb.InvalidInputException as error:
                 raise _damaged(self._settings.table_path(f"gold.{name}"), version, error) from error
 
-    def _append(self, table: str, rows: pa.Table) -> None:
-        with naming(self._work, given=rows):
-            self._work.execute(f"INSERT INTO {table} SELECT * FROM given")
-        self._speed_rows += rows.num_rows
-
     def _touch(self, m: Measure, parts: pa.Table) -> None:
-        """Merge new partials into the entities they touch, and move what is derived from those."""
-        key, work = m.entity, self._work
+        """Merge new partials into the rows they touch, and move what is derived from those."""
+        work = self._work
         with naming(work, given=parts):
-            work.execute(f"CREATE OR REPLACE TEMP TABLE keys AS SELECT DISTINCT {key} FROM given")
+            work.execute(f"CREATE OR REPLACE TEMP TABLE keys AS SELECT DISTINCT {', '.join(_key(m))} FROM given")
             work.execute(f"CREATE OR REPLACE TEMP TABLE gone AS {self._held(m)}")
             together = "SELECT * FROM gone UNION ALL SELECT * FROM given"
             combined = f"WITH parts AS ({together}) SELECT * FROM ({m.combine})"
             work.execute(f"CREATE OR REPLACE TEMP TABLE came AS {combined}")
-        work.execute(f"DELETE FROM touched_{m.name} WHERE {key} IN (SELECT {key} FROM keys)")
-        self._count(work.execute(f"INSERT INTO touched_{m.name} SELECT * FROM came"))
+        work.execute(f"DELETE FROM touched_{m.name} t USING keys k WHERE {_same(m, 't', 'k')}")
+        work.execute(f"INSERT INTO touched_{m.name} SELECT * FROM came")
         for d in self.algebra.derived.values():
             if d.source == m.name:
                 self._move(d)
 
     def _held(self, m: Measure) -> str:
-        """The entities of the keys as they stand: as merged before, else gold's."""
-        fresh = f"(SELECT {m.entity} FROM keys ANTI JOIN touched_{m.name} USING ({m.entity}))"
+        """The rows of the keys as they stand: as merged before, else gold's."""
+        fresh = f"(SELECT * FROM keys k ANTI JOIN touched_{m.name} t ON {_same(m, 'k', 't')})"
         return f"""
-            SELECT * FROM touched_{m.name} SEMI JOIN keys USING ({m.entity})
-            UNION ALL SELECT b.* FROM base_{m.name} b SEMI JOIN {fresh} f ON b.{m.entity} = f.{m.entity}
+            SELECT t.* FROM touched_{m.name} t SEMI JOIN keys k ON {_same(m, "t", "k")}
+            UNION ALL SELECT b.* FROM base_{m.name} b SEMI JOIN {fresh} f ON {_same(m, "b", "f")}
         """
 
     def _move(self, d: Derived) -> None:
@@ -173,9 +158,6 @@ class Merge:
         """Combine what has piled up, so that reading stays cheap however long the process lives."""
         if self._speed_rows < _COMPACT_ABOVE_ROWS:
             return
-        for name in self._additive():
-            combined = self.algebra.combine(self._scratch, name, [self._rows(f"SELECT * FROM speed_{name}")])
-            self._replace(f"speed_{name}", combined)
         for d in self.algebra.derived.values():
             added = ", ".join([*d.keys, *(f"sum({c})::BIGINT AS {c}" for c in self._sums(d))])
             self._replace(f"delta_{d.name}", self._rows(f"SELECT {added} FROM delta_{d.name} GROUP BY ALL"))
@@ -188,6 +170,15 @@ class Merge:
 
     def _rows(self, sql: str) -> pa.Table:
         return self._work.sql(sql).to_arrow_table()
+
+
+def _key(m: Measure) -> tuple[str, ...]:
+    """What a row is touched by: its entity (a visitor with all its sessions), else its key."""
+    return (m.entity,) if m.entity else m.keys
+
+
+def _same(m: Measure, a: str, b: str) -> str:
+    return " AND ".join(f"{a}.{column} IS NOT DISTINCT FROM {b}.{column}" for column in _key(m))
 
 
 def _derived_of(entities: str, d: Derived) -> str:
