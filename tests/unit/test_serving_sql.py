@@ -118,7 +118,7 @@ ANSWERED = (
     "SUMMARIZE session_stats",
     "VALUES (1), (2)",
     "TABLE quality",
-    "SELECT * FROM base_quality UNION ALL FROM speed_quality",
+    "SELECT * FROM base_quality UNION ALL FROM touched_quality",
     "WITH x AS (SELECT 1 AS a), y AS (FROM x) SELECT * FROM y JOIN x USING (a)",
     "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 5) SELECT * FROM n",
     "SELECT unnest(trail) FROM sessions",
