@@ -11,10 +11,10 @@ UV := $(or $(shell command -v uv),$(TOOLS)/uv/bin/uv)
 RUN := .venv/bin/
 DEMO_DATA := $(if $(DATA),--data $(DATA))
 
-.PHONY: help setup demo check lint test fmt bench clean
+.PHONY: help setup demo check lint test stack-laws fmt bench clean
 
 help: ## this list
-	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/  make \1\t\2/' | expand -t 15
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 22
 
 setup: .venv/.synced ## Python packages, Java and jars into .venv and .tools; quick when done
 	@$(RUN)python -m infra.local.java
@@ -24,7 +24,7 @@ demo: setup ## the whole stack on this machine: make demo, make demo ARGS=--exit
 	@$(RUN)tidemark demo $(DEMO_DATA) $(ARGS)
 
 check: lint ## lint, types, import rules and the tests that need neither Spark nor a running stack
-	$(RUN)pytest -m "not spark and not stack and not bench"
+	$(RUN)pytest -m "not spark and not stack and not bench and not long"
 
 lint: .venv/.synced ## ruff, mypy and the import rules
 	$(RUN)ruff check .
@@ -39,8 +39,11 @@ fmt: .venv/.synced ## format the code and fix what can be fixed
 	$(RUN)ruff check --fix .
 	$(RUN)ruff format .
 
-bench: setup ## the benchmarks of tests/bench
-	$(RUN)pytest tests/bench -m bench $(ARGS)
+stack-laws: setup ## the laws on the whole running stack: kill -9, losses, rule changes; half an hour
+	$(RUN)pytest tests/e2e/stack -m long -o timeout=1200 $(ARGS)
+
+bench: setup ## a benchmark of tests/bench: make bench NAME=latency; without NAME it lists them
+	@$(RUN)tidemark bench $(or $(NAME),list) $(ARGS)
 
 clean: ## remove caches; .venv, .tools and your data in .tidemark stay
 	rm -rf .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache spark-warehouse metastore_db

@@ -14,9 +14,6 @@ from contracts.errors import SettingInvalid
 BENCHES = {
     "latency": "event -> visible in the merged answer at 2,000 events/s, open loop",
     "catchup": "sustained reading of a backlog: live alone, then bronze and live together",
-    "nightly": "the nightly build of simulated events: seconds and peak memory",
-    "queries": "merged queries over 30 days with the last day in the store",
-    "footprint": "resident memory of the whole stack, and store growth per hour",
 }
 
 

@@ -245,12 +245,14 @@ def generations_new(
 @app.command()
 def bench(
     name: Annotated[str, typer.Argument(help="Which benchmark; `list` names them.")] = "list",
+    given: Annotated[list[str] | None, typer.Option("--set", help="An option of it, as events=400000.")] = None,
     as_json: Json = False,
 ) -> None:
     """Run a benchmark of tests/bench and print its figures."""
     from infra.bench import run_bench
 
-    result = run_bench(name)
+    options = dict(pair.split("=", 1) for pair in given or ())
+    result = run_bench(name, options)
     show.as_json(result) if as_json else show.out.print_json(data=result, default=show.plain)
 
 

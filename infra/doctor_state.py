@@ -9,7 +9,7 @@ from contracts.semantics import semantics_hash
 from contracts.settings import Settings
 from contracts.topics import EVENTS
 from infra.doctor import Check
-from serving.merge import table_at
+from serving.merge import check_whole
 from speed_layer.checkpoint import Checkpoint
 from speed_layer.generations import checkpoint_folder
 from speed_layer.store import open_store
@@ -55,8 +55,7 @@ def _published(settings: Settings) -> Check:
             pointer = reader.pointer()
         if pointer is None:
             return Check("published", True, "nothing published yet", "")
-        for table, version in Runs(settings).manifest(pointer.run_id).tables.items():
-            table_at(settings.table_path(table), version)
+        check_whole(settings, Runs(settings).manifest(pointer.run_id))
     except TidemarkError as error:
         return Check("published", False, str(error), error.remedy)
     return Check("published", True, f"run {pointer.run_id} is readable", "")

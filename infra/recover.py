@@ -11,7 +11,7 @@ from contracts.errors import NotPublished, RulesChanged, RunInvalid, WarehouseDa
 from contracts.semantics import semantics_hash
 from contracts.settings import Settings
 from infra.nightly import new_run_id, spark
-from serving.merge import table_at
+from serving.merge import check_whole
 from serving.verify import verify_run
 from spark_jobs.jobs.gold import build_gold
 from spark_jobs.jobs.publish import publish
@@ -63,7 +63,7 @@ def run_upgrade(settings: Settings, say: Callable[[str], None]) -> dict[str, Any
         raise RunInvalid("The published run was made with these very rules", "There is nothing to upgrade.")
     runs = Runs(settings)
     run_id = new_run_id(now)
-    made = begin(store, topics, settings, rules, now, f"new rules {rules}", counted=pointer.offsets)
+    made = begin(store, topics, settings, rules, now, f"new rules {rules}")
     old = runs.manifest(pointer.run_id).cut
     number = made.generation.number
     cut = replace(
@@ -80,7 +80,7 @@ def run_upgrade(settings: Settings, say: Callable[[str], None]) -> dict[str, Any
         raise RunInvalid(f"Run {run_id} differs from the oracle: {found[0]}", "Nothing was published. Report it.")
     with store.write() as writer:
         writer.record_cut(
-            Cut(run_id, number, 0, -1, cut.offsets, rules, cut.bronze_version, now),
+            Cut(run_id, number, 0, -1, pointer.offsets, rules, cut.bronze_version, now),
         )
     publish(settings, store, run_id, now)
     store.close()
@@ -90,8 +90,7 @@ def run_upgrade(settings: Settings, say: Callable[[str], None]) -> dict[str, Any
 def _newest_whole(settings: Settings) -> Manifest:
     for manifest in Runs(settings).manifests():
         try:
-            for table, version in manifest.tables.items():
-                table_at(settings.table_path(table), version)
+            check_whole(settings, manifest)
         except WarehouseDamaged:
             continue
         return manifest

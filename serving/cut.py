@@ -104,7 +104,9 @@ def _is_same(reader: Reader, held: AsOf) -> bool:
 
 
 def _as_of(generation: Generation | None, last: Progress | None, manifest: Manifest | None) -> AsOf:
-    cut = dict(manifest.cut.offsets) if manifest else {}
+    # Of a topic that was created again, the run holds nothing yet: it is whole for the earlier one.
+    is_same_log = manifest and (generation is None or generation.log == manifest.cut.log)
+    cut = dict(manifest.cut.offsets) if manifest and is_same_log else {}
     return AsOf(
         manifest.cut.run_id if manifest else None,
         generation.number if generation else None,

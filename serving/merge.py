@@ -8,6 +8,7 @@ For each derived table: gold's rows, plus `derive(touched merged) - derive(touch
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Mapping
 
 import duckdb
@@ -47,7 +48,7 @@ class Merge:
             with naming(self._work, given=self._empty[name]):
                 self._work.execute(f"CREATE TABLE delta_{name} AS SELECT * FROM given")
         self._speed_rows = 0
-        self._loaded: dict[str, int] | None = {}
+        self._loaded: tuple[str, dict[str, int]] | None = _gold_of(None)
         self._declare()
 
     def apply(self, snapshot: Snapshot, extra: Iterable[str] = ()) -> None:
@@ -65,7 +66,7 @@ class Merge:
                 self._work.execute(statement)
             self._work.execute("COMMIT")
             if snapshot.is_fresh:
-                self._loaded = dict(snapshot.manifest.tables) if snapshot.manifest else {}
+                self._loaded = _gold_of(snapshot.manifest)
         except BaseException:
             self._work.execute("ROLLBACK")
             raise
@@ -93,21 +94,20 @@ class Merge:
 
     def _reset(self, manifest: Manifest | None) -> None:
         """Begin afresh; gold that is held already is not read again (a seal makes readers begin afresh, too)."""
-        wanted = dict(manifest.tables) if manifest else {}
-        if wanted != self._loaded:
+        if _gold_of(manifest) != self._loaded:
             # Until the transaction holds, nothing counts as loaded.
             self._loaded = None
             for name in (*self.algebra.measures, *self.algebra.derived):
                 self._work.execute(f"DELETE FROM base_{name}")
                 if manifest:
-                    self._load(name, wanted[f"gold.{name}"])
+                    self._load(name, manifest)
         for table in self.speed_tables:
             self._work.execute(f"DELETE FROM {table}")
         self._speed_rows = 0
 
-    def _load(self, name: str, version: int) -> None:
-        wanted = self._empty[name].schema
-        stored = table_at(self._settings.table_path(f"gold.{name}"), version)
+    def _load(self, name: str, manifest: Manifest) -> None:
+        wanted, version = self._empty[name].schema, manifest.tables[f"gold.{name}"]
+        stored = table_at(self._settings.table_path(f"gold.{name}"), version, manifest.cut.run_id)
         rows = (naive(pa.Table.from_batches([b])).select(wanted.names).cast(wanted) for b in stored.to_batches())
         batches = (batch for table in rows for batch in table.to_batches())
         with naming(self._work, given=pa.RecordBatchReader.from_batches(wanted, batches)):
@@ -185,12 +185,39 @@ def _derived_of(entities: str, d: Derived) -> str:
     return f"WITH entities AS (SELECT * FROM {entities}) SELECT * FROM ({d.sql})"
 
 
-def table_at(path: str, version: int) -> ds.Dataset:
-    """A Delta table at a version, as an Arrow dataset. Raises `WarehouseDamaged` where it cannot be read."""
+def _gold_of(manifest: Manifest | None) -> tuple[str, dict[str, int]]:
+    """What is read of a run: versions alone do not say it, a table that was built again may have another's."""
+    return (manifest.cut.run_id, dict(manifest.tables)) if manifest else ("", {})
+
+
+def table_at(path: str, version: int, run_id: str | None = None) -> ds.Dataset:
+    """A Delta table at a version, as an Arrow dataset.
+
+    Raises `WarehouseDamaged` where it cannot be read, or where that version is of another run than `run_id`: a table
+    that was deleted and built again counts its versions from 0.
+    """
     try:
-        return DeltaTable(path, version=version).to_pyarrow_dataset()
-    except (DeltaError, TableNotFoundError, OSError) as error:
+        table = DeltaTable(path, version=version)
+        said = json.loads(table.history(1)[0].get("userMetadata") or "{}") if run_id else {}
+        dataset = table.to_pyarrow_dataset()
+    except (DeltaError, TableNotFoundError, OSError, ValueError) as error:
         raise _damaged(path, version, error) from error
+    if said.get("run_id", run_id) != run_id:
+        raise _damaged(path, version, ValueError(f"it is of run {said['run_id']}, not {run_id}"))
+    return dataset
+
+
+def check_whole(settings: Settings, manifest: Manifest) -> None:
+    """Raise `WarehouseDamaged` where a table or a file of a published run is missing."""
+    for name, version in manifest.tables.items():
+        # Bronze goes on from run to run: its commits say ranges of the log.
+        run_id = None if name.startswith("bronze.") else manifest.cut.run_id
+        stored = table_at(settings.table_path(name), version, run_id)
+        found = stored.filesystem.get_file_info(list(stored.files))
+        missing = [file.path for file in found if not file.is_file]
+        if missing:
+            error = FileNotFoundError(f"{len(missing)} of its files are missing, as {missing[0]}")
+            raise _damaged(settings.table_path(name), version, error)
 
 
 def _damaged(path: str, version: int, error: Exception) -> WarehouseDamaged:

@@ -17,6 +17,8 @@ _EVERYWHERE = {
     "spark.databricks.delta.properties.defaults.enableDeletionVectors": "false",
     "spark.databricks.delta.properties.defaults.checkpointPolicy": "classic",
     "spark.databricks.delta.snapshotPartitions": "2",
+    # A table that is overwritten with nothing, twice, must say the second run too: its commit names the run.
+    "spark.databricks.delta.skipRecordingEmptyCommits": "false",
     "spark.ui.enabled": "false",
     "spark.ui.showConsoleProgress": "false",
     "spark.sql.execution.arrow.pyspark.enabled": "true",

@@ -29,6 +29,7 @@ from spark_jobs import delta_io
 from spark_jobs.session import build_session
 from speed_layer import failpoints, running, source
 from speed_layer.checkpoint import Checkpoint
+from speed_layer.generations import RECREATED_REMEDY, check_not_lost
 from speed_layer.observe import QueryMetrics
 from speed_layer.store import open_store
 from speed_layer.topics import Topics, check_held
@@ -37,30 +38,40 @@ TABLE = "bronze.events"
 _DESCRIPTION = "Every record of the event log, as it arrived. Append only; (log, partition, offset) is unique."
 
 
-def committed(path: str, log_number: int) -> dict[int, int]:
-    """How far the table reaches in one log: the `to` of its newest commit."""
+def committed(path: str, log_number: int, topic_id: str) -> dict[int, int]:
+    """How far the table reaches in one log: the `to` of its newest commit.
+
+    Raises `TopicRecreated` where those commits are of another topic: the store that numbers the logs is not the one
+    that numbered them.
+    """
     for commit in delta_io.commits(path):
         if commit.metadata.get("log") == log_number:
+            if commit.metadata.get("topic_id", topic_id) != topic_id:
+                raise TopicRecreated(
+                    f"Bronze has records of topic {commit.metadata['topic_id']} as log {log_number}, which is "
+                    f"{topic_id} now",
+                    "Restore the store these tables belong to, or begin with an empty TIDEMARK_HOME.",
+                )
             return load_offsets(commit.metadata["to"])
     return {}
 
 
 class Bronze:
-    """The bronze query of one log."""
+    """The bronze query of one log. Raises `RecordsLost` where Kafka no longer holds what comes next."""
 
     def __init__(self, settings: Settings, topics: Topics, log_number: int, metrics: QueryMetrics) -> None:
         self._settings, self._topics, self._log, self._metrics = settings, topics, log_number, metrics
         self._path = settings.table_path(TABLE)
         self._topic_id = topics.topic_id(EVENTS.name)
-        self.reached = committed(self._path, log_number)
+        self.reached = committed(self._path, log_number, self._topic_id)
+        check_held(topics.beginnings(EVENTS.name), self.reached)
         self._start = {p: self.reached.get(p, 0) for p in topics.partitions(EVENTS.name)}
         self._checkpoint = Checkpoint(self._folder(), EVENTS.name)
         self.failure: TidemarkError | None = None
 
     def start(self, spark: SparkSession) -> StreamingQuery:
-        """Start the query on `spark`. Raises `RecordsLost` where Kafka no longer holds what comes next."""
+        """Start the query on `spark`."""
         s = self._settings
-        check_held(self._topics.beginnings(EVENTS.name), self._start)
         delta_io.create(spark, self._path, BRONZE, _DESCRIPTION, ("broker_date",))
         records = source.records(spark, s.bootstrap, EVENTS.name, self._log, self._start, s.bronze_max_offsets)
         writer = records.writeStream.foreachBatch(self._guarded).queryName("bronze")
@@ -72,16 +83,27 @@ class Bronze:
         base = self._settings.home / "checkpoints" / "bronze"
         name = f"log{self._log}-from-{'-'.join(f'{p}.{o}' for p, o in sorted(self._start.items()) if o) or '0'}"
         for folder in base.glob(f"log{self._log}-*"):
-            checkpoint = Checkpoint(folder, EVENTS.name)
-            last = checkpoint.last_planned()
-            if last is not None and covers(checkpoint.range_of(last, {}).end, self.reached):
-                first = load_offsets((folder / "start.json").read_text())
-                if covers(self.reached, first if last == 0 else checkpoint.range_of(last, first).start):
-                    self._start = first
-                    return folder
+            first = self._first(folder)
+            if first is not None:
+                self._start = first
+                return folder
+        if (base / name / "offsets").exists():
+            # It starts where this one does, and then went further than the table: that was deleted.
+            (base / name).rename(base / f"stale-{time.time_ns()}-{name}")
         (base / name).mkdir(parents=True, exist_ok=True)
         (base / name / "start.json").write_text(dump_offsets(self._start))
         return base / name
+
+    def _first(self, folder: Path) -> dict[int, int] | None:
+        """Where the query of this checkpoint began; None where its next batch is not the table's."""
+        checkpoint = Checkpoint(folder, EVENTS.name)
+        last = checkpoint.last_planned()
+        if last is None:
+            return None
+        first = load_offsets((folder / "start.json").read_text())
+        planned, is_done = checkpoint.range_of(last, first), (folder / "commits" / str(last)).exists()
+        is_next = same(planned.end, self.reached) or (same(planned.start, self.reached) and not is_done)
+        return first if is_next else None
 
     def _guarded(self, batch: DataFrame, number: int) -> None:
         try:
@@ -93,7 +115,7 @@ class Bronze:
     def _batch(self, batch: DataFrame, number: int) -> None:
         began = time.monotonic()
         if self._topics.topic_id(EVENTS.name) != self._topic_id:
-            raise TopicRecreated(f"Topic {EVENTS.name} was deleted and created again", "Start a new generation.")
+            raise TopicRecreated(f"Topic {EVENTS.name} was deleted and created again", RECREATED_REMEDY)
         extent = self._checkpoint.range_of(number, self._start)
         if covers(self.reached, extent.end):
             self._metrics.committed(extent, "replayed")
@@ -104,13 +126,24 @@ class Bronze:
                 f"Remove {self._checkpoint.folder}: bronze then resumes at the table's own end.",
             )
         rows = batch.withColumn("broker_date", F.to_date("broker_time")).coalesce(1).select(BRONZE.names)
-        ends = {"log": self._log, "from": dump_offsets(extent.start), "to": dump_offsets(extent.end)}
+        ends = {"log": self._log, "topic_id": self._topic_id}
+        ends |= {"from": dump_offsets(extent.start), "to": dump_offsets(extent.end)}
         failpoints.reach("bronze.before_append")
         delta_io.append(rows, self._path, ends)
         failpoints.reach("bronze.after_append")
         self.reached = extent.end
         self._metrics.committed(extent, "written")
         self._metrics.phases(total=time.monotonic() - began)
+
+
+def log_number(settings: Settings, topics: Topics) -> int:
+    """The number of the topic as it is now. Raises `TopicRecreated` where no generation has taken it up yet."""
+    topic_id = topics.topic_id(EVENTS.name)
+    with open_store(settings.store).write() as writer:
+        check_not_lost(writer, settings)
+        if writer.logs() and writer.log_of(topic_id) is None:
+            raise TopicRecreated(f"Topic {EVENTS.name} was deleted and created again", RECREATED_REMEDY)
+        return writer.register_log(EVENTS.name, topic_id, datetime.now(UTC)).number
 
 
 class Main:
@@ -128,10 +161,9 @@ class Main:
         topics = Topics(s.bootstrap)
         for topic in (EVENTS, REJECTED):
             topics.ensure(topic, s.partitions)
-        with open_store(s.store).write() as writer:
-            number = writer.register_log(EVENTS.name, topics.topic_id(EVENTS.name), datetime.now(UTC)).number
-        spark = build_session(s, "tidemark-bronze", ensure_jars().spark, streaming=True, memory="768m")
+        number = log_number(s, topics)
         self._bronze = bronze = Bronze(s, topics, number, metrics)
+        spark = build_session(s, "tidemark-bronze", ensure_jars().spark, streaming=True, memory="768m")
         query = bronze.start(spark)
         self._log.info("started", log_number=number)
         running.watch(query, stopping, lambda: metrics.behind(topics.ends(EVENTS.name), bronze.reached))

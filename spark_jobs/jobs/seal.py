@@ -75,7 +75,8 @@ def _generation(reader: Reader) -> int:
         raise RunInvalid("Nothing was ever read live, so there is nothing to seal", "Start it with `tidemark up`.")
     pointer, last = reader.pointer(), reader.last_progress(newest.number)
     reached = last.to_offsets if last else newest.start
-    if pointer and not covers(reached, pointer.offsets):
+    is_same_log = pointer is not None and reader.generation(pointer.generation).log == newest.log
+    if pointer and is_same_log and not covers(reached, pointer.offsets):
         raise RunInvalid(
             f"Generation {newest.number} has not caught up with the published cut yet",
             "Wait until `tidemark status` says it has.",

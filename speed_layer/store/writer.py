@@ -57,7 +57,10 @@ class Writer(Folder):
                     "Run `tidemark upgrade`.",
                 )
             moved = update(s.cuts).where(s.cuts.c.run_id == current.run_id)
-            self.connection.execute(moved.values(generation=generation, segment=0, batch=-1))
+            # Offsets are those of the generation's own log: of another one the run holds nothing yet.
+            is_same_log = self.generation(current.generation).log == new.log
+            offsets = current.offsets if is_same_log else new.start
+            self.connection.execute(moved.values(generation=generation, segment=0, batch=-1, offsets=offsets))
         self.set_generation_state(generation, "active")
         self._retire_before(generation)
         if current:

@@ -16,11 +16,11 @@ from speed_layer.secret import installation_secret
 from tests.bench.stack import Stack, ends, stack
 
 
-def run(events: int = 2_000_000, together: int = 1) -> dict[str, Any]:
+def run(events: int = 2_000_000, together: int = 1, batch: int = 60_000) -> dict[str, Any]:
     """Live alone, then (with `together`) bronze and live together on a fresh stack."""
     figures: dict[str, Any] = {"events": events}
     for names in [("live",), ("live", "bronze")][: 1 + together]:
-        with stack() as s:
+        with stack(live_max_offsets=batch) as s:
             began = time.monotonic()
             source = open_source(f"sim:days=2,events_target={events}")
             counts = Pump(s.settings.bootstrap, installation_secret(s.settings.home)).run(source.messages())

@@ -72,6 +72,8 @@ def stack(**options: object) -> Iterator[Stack]:
         for topic in TOPICS:
             topics.ensure(topic, settings.partitions)
         installation_secret(home)
+        before = dict(os.environ)
+        cleaning.callback(lambda: (os.environ.clear(), os.environ.update(before)))
         os.environ.update({f"TIDEMARK_{n.upper()}": str(p) for n, p in ports.items()})
         os.environ.update({f"TIDEMARK_{n.upper()}": str(v) for n, v in options.items()})
         made = Stack(settings, {"kafka": psutil.Process(broker.pid)}, lambda _: None, lambda _: None)

@@ -25,6 +25,7 @@ CASES: Final[Mapping[str, tuple[tuple[int, ...], tuple[tuple[int, int, int], ...
     "no bridge": ((0, 2 * GAP + 1, GAP), ((0, GAP, 2), (2 * GAP + 1, 2 * GAP + 1, 1))),
     "one instant": ((5, 5, 5), ((5, 5, 3),)),
     "one instant behind a gap": ((0, GAP + 1, GAP + 1), ((0, 0, 1), (GAP + 1, GAP + 1, 2))),
+    "a crowd in one instant": ((0, *[GAP + 1] * 300), ((0, 0, 1), (GAP + 1, GAP + 1, 300))),
     "over midnight": ((0, 40 * 60_000_000), ((0, 0, 1), (40 * 60_000_000, 40 * 60_000_000, 1))),
     "midnight inside": ((20 * 60_000_000, 45 * 60_000_000), ((20 * 60_000_000, 45 * 60_000_000, 2),)),
 }
