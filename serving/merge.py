@@ -8,7 +8,6 @@ For each derived table: gold's rows, plus `derive(touched merged) - derive(touch
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Mapping
 
 import duckdb
@@ -23,6 +22,7 @@ from contracts.errors import WarehouseDamaged
 from contracts.measures import Measure
 from contracts.settings import Settings
 from serving.cut import Snapshot
+from speed_layer.store.delta_log import said
 from speed_layer.store.runs import Manifest
 
 _COMPACT_ABOVE_ROWS = 200_000
@@ -198,12 +198,12 @@ def table_at(path: str, version: int, run_id: str | None = None) -> ds.Dataset:
     """
     try:
         table = DeltaTable(path, version=version)
-        said = json.loads(table.history(1)[0].get("userMetadata") or "{}") if run_id else {}
         dataset = table.to_pyarrow_dataset()
+        owner = said(path, version).get("run_id", run_id) if run_id else None
     except (DeltaError, TableNotFoundError, OSError, ValueError) as error:
         raise _damaged(path, version, error) from error
-    if said.get("run_id", run_id) != run_id:
-        raise _damaged(path, version, ValueError(f"it is of run {said['run_id']}, not {run_id}"))
+    if owner != run_id:
+        raise _damaged(path, version, ValueError(f"it is of run {owner}, not {run_id}"))
     return dataset
 
 

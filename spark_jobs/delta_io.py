@@ -6,7 +6,6 @@ Tables stay at reader version 1, so that DuckDB, delta-rs, Polars, Trino and BI 
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
 from typing import Any
 
 import pyarrow as pa
@@ -19,14 +18,6 @@ from pyspark.sql.types import StructField, StructType
 from contracts.errors import WarehouseDamaged
 from contracts.fields import DESCRIPTIONS
 from spark_jobs.stages import spark_schema
-
-
-@dataclass(frozen=True, slots=True)
-class Commit:
-    """A table's commit that carries our metadata."""
-
-    version: int
-    metadata: dict[str, Any]
 
 
 def commented(schema: pa.Schema) -> StructType:
@@ -73,14 +64,6 @@ def open_table(path: str, version: int | None = None) -> DeltaTable:
 def exists(path: str) -> bool:
     """Whether a Delta table lies at `path`."""
     return DeltaTable.is_deltatable(path)
-
-
-def commits(path: str) -> list[Commit]:
-    """The table's commits that carry our metadata, newest first; empty where there is no table."""
-    if not exists(path):
-        return []
-    found = [(c["version"], c.get("userMetadata")) for c in open_table(path).history()]
-    return [Commit(version, json.loads(text)) for version, text in found if text]
 
 
 def read(spark: SparkSession, path: str, version: int) -> DataFrame:

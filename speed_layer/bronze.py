@@ -32,6 +32,7 @@ from speed_layer.checkpoint import Checkpoint
 from speed_layer.generations import RECREATED_REMEDY, check_not_lost
 from speed_layer.observe import QueryMetrics
 from speed_layer.store import open_store
+from speed_layer.store.delta_log import commits
 from speed_layer.topics import Topics, check_held
 
 TABLE = "bronze.events"
@@ -44,7 +45,7 @@ def committed(path: str, log_number: int, topic_id: str) -> dict[int, int]:
     Raises `TopicRecreated` where those commits are of another topic: the store that numbers the logs is not the one
     that numbered them.
     """
-    for commit in delta_io.commits(path):
+    for commit in commits(path):
         if commit.metadata.get("log") == log_number:
             if commit.metadata.get("topic_id", topic_id) != topic_id:
                 raise TopicRecreated(

@@ -255,15 +255,19 @@ def _message(shop: int, act: Act, at: datetime, message_id: str) -> dict[str, An
     return message
 
 
+# The other product has no brand: NULL is a key like any other.
+_BRANDS: Final[Mapping[str | None, str]] = {"p1": "acme"}
+
+
 def _properties(shop: int, act: Act) -> dict[str, Any]:
     sent: dict[str, Any] = {"currency": act.currency, "product_id": act.product}
     if act.kind in ("purchase", "refund"):
         sent |= {"order_id": act.order and f"{act.order}-{shop}", act.stated or "note": act.amount}
         sent["products"] = [
-            {"product_id": p, "price": price, "quantity": q, "brand": p and f"of {p}"} for p, price, q in act.lines
+            {"product_id": p, "price": price, "quantity": q, "brand": _BRANDS.get(p)} for p, price, q in act.lines
         ]
     elif act.kind in ("view", "cart"):
-        sent |= {"price": act.amount, "brand": act.product and f"of {act.product}"}
+        sent |= {"price": act.amount, "brand": _BRANDS.get(act.product)}
     elif act.kind in ("page", "search"):
         sent |= {"path": act.product and f"/{act.product}", "query": act.product}
     return {name: value for name, value in sent.items() if value is not None}

@@ -11,9 +11,9 @@ from contracts.errors import RulesChanged, RunInvalid
 from contracts.names import covers, load_offsets
 from contracts.semantics import semantics_hash
 from contracts.settings import Settings
-from spark_jobs import delta_io
 from speed_layer import failpoints
 from speed_layer.store import Cut, Reader, Store
+from speed_layer.store.delta_log import commits
 from speed_layer.store.runs import RunCut, Runs
 
 BRONZE = "bronze.events"
@@ -94,11 +94,9 @@ def _bronze_version(
     """The oldest bronze version that holds the whole cut, waiting for it."""
     path, until = settings.table_path(BRONZE), time.monotonic() + wait_seconds
     while True:
-        mine = [c for c in delta_io.commits(path) if c.metadata.get("log") == log]
-        whole = [c.version for c in mine if covers(load_offsets(c.metadata["to"]), cut.offsets)]
-        if whole:
-            return min(whole)
-        reached = load_offsets(mine[0].metadata["to"]) if mine else {}
+        whole, reached = _oldest_whole(path, log, cut)
+        if whole is not None:
+            return whole
         if time.monotonic() > until:
             raise RunInvalid(
                 f"Bronze has reached {reached}, the cut is {dict(cut.offsets)}",
@@ -106,3 +104,16 @@ def _bronze_version(
             )
         waiting(f"bronze at {reached}, cut at {dict(cut.offsets)}")
         time.sleep(_POLL_SECONDS)
+
+
+def _oldest_whole(path: str, log: int, cut: Cut) -> tuple[int | None, dict[int, int]]:
+    """The oldest version that holds the cut, and how far the newest one reaches."""
+    whole, reached = None, dict[int, int]()
+    for commit in commits(path):
+        if commit.metadata.get("log") == log:
+            to = load_offsets(commit.metadata["to"])
+            reached = reached or to
+            if not covers(to, cut.offsets):
+                break
+            whole = commit.version
+    return whole, reached

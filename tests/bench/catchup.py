@@ -9,10 +9,10 @@ import time
 from typing import Any
 
 from contracts.names import covers, load_offsets, span
-from spark_jobs import delta_io
 from speed_layer.replay import open_source
 from speed_layer.replay.pump import Pump
 from speed_layer.secret import installation_secret
+from speed_layer.store.delta_log import commits
 from tests.bench.stack import Stack, ends, stack
 
 
@@ -52,5 +52,5 @@ def _read(s: Stack, names: tuple[str, ...]) -> dict[str, float]:
 def _reached(s: Stack, name: str) -> dict[int, int]:
     if name == "live":
         return s.reached()
-    found = delta_io.commits(s.settings.table_path("bronze.events"))
+    found = list(commits(s.settings.table_path("bronze.events")))
     return load_offsets(found[0].metadata["to"]) if found else {}
