@@ -70,10 +70,10 @@ def check_rules(settings: Settings, cut: RunCut) -> None:
 
 
 def _generation(reader: Reader) -> int:
-    newest = reader.newest_generation()
-    if newest is None:
-        raise RunInvalid("Nothing was ever read live, so there is nothing to seal", "Start it with `tidemark up`.")
-    pointer, last = reader.pointer(), reader.last_progress(newest.number)
+    newest, pointer = reader.newest_generation(), reader.pointer()
+    last = reader.last_progress(newest.number) if newest else None
+    if newest is None or (last is None and not any(newest.start.values())):
+        raise RunInvalid("Nothing was read live yet, so there is nothing to seal", "Start it with `tidemark up`.")
     reached = last.to_offsets if last else newest.start
     is_same_log = pointer is not None and reader.generation(pointer.generation).log == newest.log
     if pointer and is_same_log and not covers(reached, pointer.offsets):

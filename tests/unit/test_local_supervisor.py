@@ -136,8 +136,11 @@ def test_a_dead_process_is_restarted_after_its_delay_and_not_before(house: House
 
 
 def test_the_delay_doubles_to_thirty_seconds(house: House) -> None:
-    one = house.supervise(house.spec("p", "raise SystemExit(3)"))
+    gate = house.folder / "may-die"
+    waiting = f"import pathlib, time\nwhile not pathlib.Path({str(gate)!r}).exists(): time.sleep(0.01)\n"
+    one = house.supervise(house.spec("p", waiting + "raise SystemExit(3)"))
     one.start()
+    gate.touch()
     delays: list[float] = []
     for _ in range(8):
         step_until(one, lambda: house.status_of("p").state == "backing_off")

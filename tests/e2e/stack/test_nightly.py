@@ -37,13 +37,13 @@ def test_killed_at_every_step_the_same_run_is_published_and_changes_no_answer(ho
 
 def test_published_while_traffic_flows_and_rolled_back(house: Installation) -> None:
     items = world(seed=22, messages=2400)
+    house.pump(items[:600])
     house.ensure_published()
     first = house.published()
     is_over = threading.Event()
     # The copies straddle the cut: what was sent before it comes again behind it.
     traffic = itertools.takewhile(lambda _: not is_over.is_set(), itertools.cycle(items))
     sender = threading.Thread(target=house.pump, args=(traffic, 60), daemon=True)
-    house.pump(items[:600])
     sender.start()
     house.cli("nightly")
     is_over.set()
