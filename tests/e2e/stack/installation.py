@@ -260,9 +260,17 @@ class Installation:
 
     def assert_exact(self) -> None:
         """The merged answer is that of one pass of the oracle over every record (L4), and its halves meet (L2)."""
-        with serving.connect(self.settings) as tm:
-            found = verify_merged(self.settings, tm)
+        found = self.differences()
         assert found == [], found[:5]
+
+    def differences(self) -> list[dict[str, Any]]:
+        """Where the merged answer is not the oracle's."""
+        with serving.connect(self.settings) as tm:
+            return verify_merged(self.settings, tm)
+
+    def rows_by_status(self, status: str) -> int:
+        """How many records became that."""
+        return self.count(f"SELECT sum(rows) FROM quality WHERE status = '{status}'")
 
     def answer(self) -> Answer:
         """All that can be asked, as text: every merged relation and every view, in an order of its own."""
