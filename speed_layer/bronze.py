@@ -9,7 +9,6 @@ skipped, and a lost checkpoint resumes at the table's own end (a plain Delta sin
 from __future__ import annotations
 
 import os
-import sys
 import time
 from datetime import UTC, datetime
 from pathlib import Path
@@ -115,8 +114,7 @@ class Bronze:
 
     def _batch(self, batch: DataFrame, number: int) -> None:
         began = time.monotonic()
-        if self._topics.topic_id(EVENTS.name) != self._topic_id:
-            raise TopicRecreated(f"Topic {EVENTS.name} was deleted and created again", RECREATED_REMEDY)
+        self._check_topic()
         extent = self._checkpoint.range_of(number, self._start)
         if covers(self.reached, extent.end):
             self._metrics.committed(extent, "replayed")
@@ -135,6 +133,18 @@ class Bronze:
         self.reached = extent.end
         self._metrics.committed(extent, "written")
         self._metrics.phases(total=time.monotonic() - began)
+
+    def check(self) -> None:
+        """What is looked at beside the batches. Raises `TopicRecreated` where the topic is another.
+
+        Where the new topic has fewer records than were read of the old one, Spark sees nothing new and runs no batch.
+        """
+        self._check_topic()
+        self._metrics.behind(self._topics.ends(EVENTS.name), self.reached)
+
+    def _check_topic(self) -> None:
+        if self._topics.topic_id(EVENTS.name) != self._topic_id:
+            raise TopicRecreated(f"Topic {EVENTS.name} was deleted and created again", RECREATED_REMEDY)
 
 
 def log_number(settings: Settings, topics: Topics) -> int:
@@ -167,7 +177,7 @@ class Main:
         spark = build_session(s, "tidemark-bronze", ensure_jars().spark, streaming=True, memory="768m")
         query = bronze.start(spark)
         self._log.info("started", log_number=number)
-        running.watch(query, stopping, lambda: metrics.behind(topics.ends(EVENTS.name), bronze.reached))
+        running.watch(query, stopping, bronze.check)
         spark.stop()
 
     def main(self) -> None:
@@ -178,9 +188,7 @@ class Main:
 def main() -> None:
     """Entry point."""
     log.configure("bronze")
-    Main(Settings.from_env(os.environ)).main()
-    sys.stdout.flush()
-    os._exit(0)
+    running.end(lambda: Main(Settings.from_env(os.environ)).main())
 
 
 if __name__ == "__main__":

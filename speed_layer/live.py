@@ -73,7 +73,7 @@ class Live:
     def _batch(self, batch: DataFrame, number: int) -> None:
         began = time.monotonic()
         extent = self._checkpoint.range_of(number, dict(self._running.generation.start))
-        self._check_topic()
+        self.check_topic()
         failpoints.reach("live.mid_batch")
         tables = collect(batch, self._settings.rules, self._running.counts_from)
         computed = time.monotonic()
@@ -89,7 +89,11 @@ class Live:
         self._metrics.batch(extent, tables[QUALITY.name], received, outcome)
         self._metrics.phases(compute=computed - began, commit=committed - computed, total=time.monotonic() - began)
 
-    def _check_topic(self) -> None:
+    def check_topic(self) -> None:
+        """Raise `TopicRecreated` where the topic is another. To be asked beside the batches, too.
+
+        Where the new topic has fewer records than were read of the old one, Spark sees nothing new and runs no batch.
+        """
         if self._topics.topic_id(EVENTS.name) != self._topic_id:
             raise TopicRecreated(
                 f"Topic {EVENTS.name} was deleted and created again while the live query ran",

@@ -6,7 +6,6 @@ python -m speed_layer.live_main
 from __future__ import annotations
 
 import os
-import sys
 from datetime import UTC, datetime
 
 from contracts.errors import ClockJumped
@@ -56,7 +55,10 @@ class Main:
         folding.start()
         self._log.info("started", generation=chosen.generation.number, reason=chosen.generation.reason)
 
+        live = self._live
+
         def check() -> None:
+            live.check_topic()
             check_watermark(query)
             if folding.failure:
                 raise folding.failure
@@ -86,10 +88,7 @@ class Main:
 def main() -> None:
     """Entry point."""
     log.configure("live")
-    Main(Settings.from_env(os.environ)).main()
-    # Spark's callback server leaves threads behind that would keep the process.
-    sys.stdout.flush()
-    os._exit(0)
+    running.end(lambda: Main(Settings.from_env(os.environ)).main())
 
 
 if __name__ == "__main__":

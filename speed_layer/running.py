@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import sys
 import threading
+import traceback
 from collections.abc import Callable
 from types import FrameType
-from typing import Any
+from typing import Any, NoReturn
 
 from prometheus_client import start_http_server
 from pyspark.errors import StreamingQueryException
@@ -66,6 +68,24 @@ def run(main: Callable[[], None], log: Any, failure: Callable[[], TidemarkError 
             _exit(log, known)
         log.error("query_failed", error=str(error)[:2000])  # noqa: TRY400 - the text has the Java trace already
         sys.exit(1)
+
+
+def end(main: Callable[[], None]) -> NoReturn:
+    """Run a process's `main` and end the process at once, with its exit code.
+
+    Spark's callback server leaves threads behind that would keep it, also where a check beside the query failed.
+    """
+    code: Any = 0
+    try:
+        main()
+    except SystemExit as exit_:
+        code = exit_.code
+    except BaseException:  # noqa: BLE001 - whatever it was, the process ends here and says it
+        traceback.print_exc()
+        code = 1
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code if isinstance(code, int) else 1)
 
 
 def _exit(log: Any, error: TidemarkError) -> None:

@@ -91,7 +91,8 @@ def test_retention_passes_and_the_topic_is_created_again(house: Installation) ->
 
 
 def test_the_topic_is_created_again_while_the_queries_run(house: Installation) -> None:
-    house.pump(world(seed=54, messages=200))
+    # More than the new topic will hold: so Spark alone would see nothing new in it.
+    house.pump(world(seed=54, messages=800))
     house.await_visible()
     house.await_bronze()
     before = house.answer()
