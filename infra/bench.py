@@ -14,6 +14,8 @@ from contracts.errors import SettingInvalid
 BENCHES = {
     "latency": "event -> visible in the merged answer at 2,000 events/s, open loop",
     "catchup": "sustained reading of a backlog: live alone, then bronze and live together",
+    "warehouse": "the nightly build of simulated events, then merged queries with the last day in the store",
+    "footprint": "memory of every process at 2,000 events/s, and what store and disk grow by",
 }
 
 

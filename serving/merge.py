@@ -25,13 +25,16 @@ from serving.cut import Snapshot
 from speed_layer.store.delta_log import said
 from speed_layer.store.runs import Manifest
 
-_COMPACT_ABOVE_ROWS = 200_000
+_COMPACT_EVERY = 500
 
 
 class Merge:
-    """The merged state of one installation; `con` is its DuckDB. One thread applies, any cursor reads."""
+    """The merged state of one installation; `con` is its DuckDB. One thread applies, any cursor reads.
 
-    def __init__(self, settings: Settings, threads: int = 2) -> None:
+    Refreshing is many small statements, which more `threads` only slow down; cursors run side by side all the same.
+    """
+
+    def __init__(self, settings: Settings, threads: int = 1) -> None:
         self._settings = settings
         self.algebra = Algebra.of(settings.rules)
         self.con = _shut(threads)
@@ -47,7 +50,8 @@ class Merge:
         for name in self.algebra.derived:
             with naming(self._work, given=self._empty[name]):
                 self._work.execute(f"CREATE TABLE delta_{name} AS SELECT * FROM given")
-        self._speed_rows = 0
+        self._touching = {m.name: self._prepare(m) for m in self.algebra.measures.values()}
+        self._applied = 0
         self._loaded: tuple[str, dict[str, int]] | None = _gold_of(None)
         self._declare()
 
@@ -103,7 +107,6 @@ class Merge:
                     self._load(name, manifest)
         for table in self.speed_tables:
             self._work.execute(f"DELETE FROM {table}")
-        self._speed_rows = 0
 
     def _load(self, name: str, manifest: Manifest) -> None:
         wanted, version = self._empty[name].schema, manifest.tables[f"gold.{name}"]
@@ -116,52 +119,57 @@ class Merge:
             except duckdb.InvalidInputException as error:
                 raise _damaged(self._settings.table_path(f"gold.{name}"), version, error) from error
 
+    def _prepare(self, m: Measure) -> list[str]:
+        """Prepare what merging new partials of `m` takes, and give it in order: planned once, run for every batch.
+
+        The new partials are in `given_<m>`; the rows of their keys leave as `gone_<m>` and return as `came_<m>`.
+        """
+        name, work = m.name, self._work
+        for role in ("given", "gone", "came"):
+            work.execute(f"CREATE TABLE {role}_{name} AS SELECT * FROM touched_{name}")
+        work.execute(f"CREATE TABLE keys_{name} AS SELECT {', '.join(_key(m))} FROM touched_{name}")
+        together = f"SELECT * FROM gone_{name} UNION ALL SELECT * FROM given_{name}"
+        steps = [
+            f"INSERT INTO keys_{name} SELECT DISTINCT {', '.join(_key(m))} FROM given_{name}",
+            f"INSERT INTO gone_{name} {_held(m)}",
+            f"INSERT INTO came_{name} WITH parts AS ({together}) SELECT * FROM ({m.combine})",
+            f"DELETE FROM touched_{name} t USING keys_{name} k WHERE {_same(m, 't', 'k')}",
+            f"INSERT INTO touched_{name} SELECT * FROM came_{name}",
+            *(self._moving(d) for d in self.algebra.derived.values() if d.source == name),
+            *(f"DELETE FROM {role}_{name}" for role in ("given", "keys", "gone", "came")),
+        ]
+        for number, step in enumerate(steps):
+            work.execute(f"PREPARE {name}_{number} AS {step}")
+        return [f"EXECUTE {name}_{number}" for number in range(len(steps))]
+
     def _touch(self, m: Measure, parts: pa.Table) -> None:
         """Merge new partials into the rows they touch, and move what is derived from those."""
-        work = self._work
-        with naming(work, given=parts):
-            work.execute(f"CREATE OR REPLACE TEMP TABLE keys AS SELECT DISTINCT {', '.join(_key(m))} FROM given")
-            work.execute(f"CREATE OR REPLACE TEMP TABLE gone AS {self._held(m)}")
-            together = "SELECT * FROM gone UNION ALL SELECT * FROM given"
-            combined = f"WITH parts AS ({together}) SELECT * FROM ({m.combine})"
-            work.execute(f"CREATE OR REPLACE TEMP TABLE came AS {combined}")
-        work.execute(f"DELETE FROM touched_{m.name} t USING keys k WHERE {_same(m, 't', 'k')}")
-        work.execute(f"INSERT INTO touched_{m.name} SELECT * FROM came")
-        for d in self.algebra.derived.values():
-            if d.source == m.name:
-                self._move(d)
+        with naming(self._work, parts=parts):
+            self._work.execute(f"INSERT INTO given_{m.name} SELECT * FROM parts")
+        for step in self._touching[m.name]:
+            self._work.execute(step)
 
-    def _held(self, m: Measure) -> str:
-        """The rows of the keys as they stand: as merged before, else gold's."""
-        fresh = f"(SELECT * FROM keys k ANTI JOIN touched_{m.name} t ON {_same(m, 'k', 't')})"
-        return f"""
-            SELECT t.* FROM touched_{m.name} t SEMI JOIN keys k ON {_same(m, "t", "k")}
-            UNION ALL SELECT b.* FROM base_{m.name} b SEMI JOIN {fresh} f ON {_same(m, "b", "f")}
-        """
-
-    def _move(self, d: Derived) -> None:
+    def _moving(self, d: Derived) -> str:
+        """Insert what a derived table gains and loses: signed rows."""
         sums = self._sums(d)
         sides = {"gone": [f"-{c} AS {c}" for c in sums], "came": sums}
         signed = " UNION ALL ".join(
-            f"SELECT {', '.join([*d.keys, *columns])} FROM ({_derived_of(side, d)})" for side, columns in sides.items()
+            f"SELECT {', '.join([*d.keys, *columns])} FROM ({_derived_of(f'{side}_{d.source}', d)})"
+            for side, columns in sides.items()
         )
         added = ", ".join([*d.keys, *(f"sum({c})::BIGINT AS {c}" for c in sums)])
         any_left = " OR ".join(f"sum({c}) <> 0" for c in sums)
         moved = f"SELECT {added} FROM ({signed}) GROUP BY {', '.join(d.keys)} HAVING {any_left}"
-        self._count(self._work.execute(f"INSERT INTO delta_{d.name} {moved}"))
-
-    def _count(self, inserted: Connection) -> None:
-        ((rows,),) = inserted.fetchall()
-        self._speed_rows += rows
+        return f"INSERT INTO delta_{d.name} {moved}"
 
     def _compact(self) -> None:
         """Combine what has piled up, so that reading stays cheap however long the process lives."""
-        if self._speed_rows < _COMPACT_ABOVE_ROWS:
+        self._applied += 1
+        if self._applied % _COMPACT_EVERY:
             return
         for d in self.algebra.derived.values():
             added = ", ".join([*d.keys, *(f"sum({c})::BIGINT AS {c}" for c in self._sums(d))])
             self._replace(f"delta_{d.name}", self._rows(f"SELECT {added} FROM delta_{d.name} GROUP BY ALL"))
-        self._speed_rows = 0
 
     def _replace(self, table: str, rows: pa.Table) -> None:
         self._work.execute(f"DELETE FROM {table}")
@@ -175,6 +183,16 @@ class Merge:
 def _key(m: Measure) -> tuple[str, ...]:
     """What a row is touched by: its entity (a visitor with all its sessions), else its key."""
     return (m.entity,) if m.entity else m.keys
+
+
+def _held(m: Measure) -> str:
+    """The rows of the keys as they stand: as merged before, else gold's."""
+    name = m.name
+    fresh = f"(SELECT * FROM keys_{name} k ANTI JOIN touched_{name} t ON {_same(m, 'k', 't')})"
+    return f"""
+        SELECT t.* FROM touched_{name} t SEMI JOIN keys_{name} k ON {_same(m, "t", "k")}
+        UNION ALL SELECT b.* FROM base_{name} b SEMI JOIN {fresh} f ON {_same(m, "b", "f")}
+    """
 
 
 def _same(m: Measure, a: str, b: str) -> str:

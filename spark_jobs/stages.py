@@ -6,6 +6,7 @@ They run in Spark's Python workers, so what they need travels as plain values an
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from functools import cache
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -14,7 +15,7 @@ from pyspark.sql import functions as F
 from pyspark.sql.pandas.types import from_arrow_schema
 from pyspark.sql.types import StructType
 
-from contracts.algebra import Algebra, connect, instants, retype
+from contracts.algebra import Algebra, Connection, connect, instants, retype
 from contracts.envelope import KEY_HEADER
 from contracts.measures import QUALITY
 from contracts.names import Offsets
@@ -32,30 +33,34 @@ def dedupe_key(headers: Column) -> Column:
     return F.element_at(F.filter(headers, lambda h: h["key"] == KEY_HEADER)["value"], 1)
 
 
-def unique_key() -> Column:
-    """The deduplication key, else one of the record's own: what the entrance did not stamp is never a copy."""
-    own = F.concat_ws(":", "log", "partition", "offset").cast("binary")
-    return F.coalesce(F.when(F.length("dedupe_key") == 16, F.col("dedupe_key")), own)  # noqa: PLR2004 - bytes of a key
-
-
-def partials_stage(rules: Mapping[str, str], counts_from: Offsets) -> Stage:
+def partials_stage(
+    rules: Mapping[str, str], counts_from: Offsets, firsts: Callable[[pa.Table], pa.Table] = lambda records: records
+) -> Stage:
     """Records to (name, payload): each measure's partials, the quality counts, the rejected and the times received.
 
-    Records below `counts_from` warm the deduplication up and count for nothing. Payloads are Arrow IPC streams.
+    `firsts` keeps the first of each record's copies. Records below `counts_from` warm that up and count for nothing.
+    Payloads are Arrow IPC streams.
     """
 
     def run(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         held = list(batches)
-        records = _counted(pa.Table.from_batches(held).cast(RECORD), counts_from) if held else RECORD.empty_table()
+        read = pa.Table.from_batches(held).cast(RECORD) if held else RECORD.empty_table()
+        records = _counted(firsts(read), counts_from) if held else read
         if records.num_rows == 0:
             return
         result = outcome(records, rules)
-        tables = Algebra.of(rules).partials(connect(), result.events) | {QUALITY.name: result.quality}
+        tables = Algebra.of(rules).partials(_connection(), result.events) | {QUALITY.name: result.quality}
         tables |= {REJECTED: result.rejected, RECEIVED: result.events.select(["received_at", "broker_time"])}
         kept = {name: table for name, table in tables.items() if table.num_rows}
         yield pa.record_batch([list(kept), [to_ipc(t) for t in kept.values()]], names=["name", "payload"])
 
     return run
+
+
+@cache
+def _connection() -> Connection:
+    """One DuckDB a worker: opening it takes as long as a small batch."""
+    return connect()
 
 
 def _counted(records: pa.Table, counts_from: Offsets) -> pa.Table:

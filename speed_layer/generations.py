@@ -18,6 +18,7 @@ from speed_layer.topics import Topics, check_held
 
 RECREATED_REMEDY = "Publish what the old topic held with `tidemark nightly`, then run `tidemark generations new`."
 _MARK = "generation.json"
+_SEEN = "seen"
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +28,11 @@ class Running:
     generation: Generation
     counts_from: dict[int, int]
     checkpoint: Path
+
+    @property
+    def seen(self) -> Path:
+        """Where it remembers the keys that it has seen."""
+        return self.checkpoint / _SEEN
 
 
 def counts_from(reader: Reader, generation: Generation) -> dict[int, int]:
@@ -162,6 +168,8 @@ def _check_mark(folder: Path, generation: Generation, *, begun: bool) -> None:
     if path.exists() and json.loads(path.read_text()) == mark:
         if begun and not any((folder / "offsets").glob("[0-9]*")):
             raise CheckpointLost(f"The checkpoint of generation {generation.number} has lost its offset log", "")
+        if begun and not any((folder / _SEEN).glob("[0-9]*")):
+            raise CheckpointLost(f"The checkpoint of generation {generation.number} has lost the keys it has seen", "")
         return
     if begun:
         raise CheckpointLost(f"The checkpoint of generation {generation.number} is missing", "")

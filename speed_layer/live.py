@@ -11,12 +11,10 @@ import json
 import threading
 import time
 from collections.abc import Mapping
-from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
 from pyspark.sql import DataFrame, SparkSession
-from pyspark.sql import functions as F
 from pyspark.sql.streaming.query import StreamingQuery
 
 from contracts.algebra import QUALITY_SCHEMA, Algebra, connect
@@ -25,15 +23,19 @@ from contracts.measures import QUALITY
 from contracts.names import span
 from contracts.settings import Settings
 from contracts.topics import EVENTS
-from spark_jobs.stages import NAMED_TABLES, RECEIVED, REJECTED, from_ipc, partials_stage, unique_key
+from spark_jobs.stages import NAMED_TABLES, RECEIVED, REJECTED, Stage, from_ipc, partials_stage
 from spark_jobs.transforms.batches import RECORD
 from speed_layer import failpoints, source
 from speed_layer.checkpoint import BatchRange, Checkpoint
 from speed_layer.dead_letters import DeadLetters
 from speed_layer.generations import Running, adopt_when_caught_up
 from speed_layer.observe import LiveMetrics
+from speed_layer.seen import Seen, Server, firsts
 from speed_layer.store import Store
 from speed_layer.topics import Topics
+
+# Up to this many records one task is as fast as two, and costs half: what a task costs hardly depends on its records.
+_FEW_RECORDS = 8_000
 
 
 class Live:
@@ -53,13 +55,15 @@ class Live:
         self._hash, self._dead_letters, self._metrics = semantics_hash, dead_letters, metrics
         self._checkpoint = Checkpoint(running.checkpoint, EVENTS.name)
         self._topic_id = topics.topic_id(EVENTS.name)
+        self._seen = Seen(running.seen, settings.dedupe_horizon_seconds)
+        self._keep = firsts(Server(self._seen, settings.host).address)
         self.failure: TidemarkError | None = None
 
     def start(self, spark: SparkSession) -> StreamingQuery:
         """Start the query on `spark`."""
         s, generation = self._settings, self._running.generation
         records = source.records(spark, s.bootstrap, EVENTS.name, generation.log, generation.start, s.live_max_offsets)
-        writer = deduplicated(records, s.dedupe_horizon_seconds).writeStream.foreachBatch(self._guarded)
+        writer = records.select(RECORD.names).writeStream.foreachBatch(self._guarded)
         writer = writer.option("checkpointLocation", str(self._running.checkpoint)).queryName("live")
         return writer.trigger(processingTime=f"{s.live_interval_seconds} seconds").start()
 
@@ -75,7 +79,11 @@ class Live:
         extent = self._checkpoint.range_of(number, dict(self._running.generation.start))
         self.check_topic()
         failpoints.reach("live.mid_batch")
-        tables = collect(batch, self._settings.rules, self._running.counts_from)
+        few = span(extent.start, extent.end) <= _FEW_RECORDS
+        self._seen.begin(extent.time_ms)
+        stage = partials_stage(self._settings.rules, self._running.counts_from, self._keep)
+        tables = collect(batch.coalesce(1) if few else batch, stage)
+        self._seen.sync()
         computed = time.monotonic()
         rejected, received = tables.pop(REJECTED, None), tables.pop(RECEIVED, None)
         tables[QUALITY.name] = with_duplicates(
@@ -89,8 +97,13 @@ class Live:
         self._metrics.batch(extent, tables[QUALITY.name], received, outcome)
         self._metrics.phases(compute=computed - began, commit=committed - computed, total=time.monotonic() - began)
 
+    def check(self) -> None:
+        """What is looked at beside the batches. Raises `TopicRecreated`."""
+        self.check_topic()
+        self._metrics.seen_bytes.set(self._seen.bytes)
+
     def check_topic(self) -> None:
-        """Raise `TopicRecreated` where the topic is another. To be asked beside the batches, too.
+        """Raise `TopicRecreated` where the topic is another. Asked beside the batches, too.
 
         Where the new topic has fewer records than were read of the old one, Spark sees nothing new and runs no batch.
         """
@@ -123,16 +136,9 @@ class Live:
             return pointer is None or pointer.generation == self._running.generation.number
 
 
-def deduplicated(records: DataFrame, horizon_seconds: int) -> DataFrame:
-    """The first of each event's copies within the horizon, by the micro-batch's own clock; columns of `RECORD`."""
-    keyed = records.withColumn("unique_key", unique_key()).withColumn("batch_time", F.current_timestamp())
-    watermarked = keyed.withWatermark("batch_time", f"{horizon_seconds} seconds")
-    return watermarked.dropDuplicatesWithinWatermark(["unique_key"]).select(RECORD.names)
-
-
-def collect(batch: DataFrame, rules: Mapping[str, str], counts_from: Mapping[int, int]) -> dict[str, pa.Table]:
+def collect(batch: DataFrame, stage: Stage) -> dict[str, pa.Table]:
     """Run the micro-batch, once, and bring its partials to the driver, by measure."""
-    rows = batch.mapInArrow(partials_stage(rules, counts_from), NAMED_TABLES).collect()
+    rows = batch.mapInArrow(stage, NAMED_TABLES).collect()
     by_name: dict[str, list[pa.Table]] = {}
     for row in rows:
         by_name.setdefault(row["name"], []).append(from_ipc(bytes(row["payload"])))
@@ -151,14 +157,6 @@ def with_duplicates(quality: pa.Table, running: Running, extent: BatchRange) -> 
         if duplicates:
             rows.append({"log": log, "partition": partition, "status": "duplicate", "reason": "", "rows": duplicates})
     return pa.concat_tables([quality, pa.Table.from_pylist(rows, QUALITY_SCHEMA)])
-
-
-def check_watermark(query: StreamingQuery) -> None:
-    """Raise `RecordsLost` where Spark says that it dropped late rows; by this design none can be late."""
-    progress: Any = query.lastProgress
-    dropped = sum(op.numRowsDroppedByWatermark for op in progress.stateOperators) if progress else 0
-    if dropped:
-        raise RecordsLost(f"The live query dropped {dropped} rows by its watermark", "Report this; it must be 0.")
 
 
 class Folding(threading.Thread):

@@ -18,7 +18,7 @@ from spark_jobs.session import build_session
 from speed_layer import running
 from speed_layer.dead_letters import DeadLetters
 from speed_layer.generations import begin, to_run
-from speed_layer.live import Folding, Live, check_watermark
+from speed_layer.live import Folding, Live
 from speed_layer.observe import LiveMetrics
 from speed_layer.retention import check_retention
 from speed_layer.store import open_store
@@ -58,8 +58,7 @@ class Main:
         live = self._live
 
         def check() -> None:
-            live.check_topic()
-            check_watermark(query)
+            live.check()
             if folding.failure:
                 raise folding.failure
             with store.read() as reader:

@@ -26,7 +26,6 @@ class QueryMetrics:
         self.phase = Histogram(
             f"{prefix}_phase_seconds", "Seconds of a micro-batch by phase.", ["phase"], buckets=_SECONDS
         )
-        self.state_rows = Gauge(f"{prefix}_state_bytes", "Memory of the streaming state.")
         self.batch_time = Gauge(f"{prefix}_last_batch_timestamp_seconds", "Clock of the last micro-batch.")
 
     def committed(self, extent: BatchRange, outcome: str) -> None:
@@ -59,6 +58,7 @@ class LiveMetrics(QueryMetrics):
             "From the entrance's stamp to the commit that makes an event visible.",
             buckets=_SECONDS,
         )
+        self.seen_bytes = Gauge("tidemark_live_seen_bytes", "What the memory of copies takes on disk.")
 
     def batch(self, extent: BatchRange, quality: pa.Table, received: pa.Table | None, outcome: str) -> None:
         """A micro-batch is committed; `received` holds the stamps of its events."""

@@ -15,7 +15,7 @@ from prometheus_client import start_http_server
 from pyspark.errors import StreamingQueryException
 from pyspark.sql.streaming.query import StreamingQuery
 
-from contracts.errors import TidemarkError
+from contracts.errors import PortTaken, TidemarkError
 
 _WATCH_SECONDS = 2
 
@@ -46,11 +46,14 @@ def watch(query: StreamingQuery, stopping: Stopping, check: Callable[[], None]) 
 
 
 def serve_metrics(host: str, port: int) -> None:
-    """Prometheus metrics on `port`. Raises `TidemarkError` where the port is in use."""
+    """Prometheus metrics on `port`. Raises `PortTaken`."""
     try:
         start_http_server(port, host)
     except OSError as error:
-        raise TidemarkError(f"Port {port} cannot be used for metrics: {error}", "Free it or choose another.") from error
+        remedy = (
+            "Stop what listens there, or set another port (TIDEMARK_METRICS_PORT_LIVE, TIDEMARK_METRICS_PORT_BRONZE)."
+        )
+        raise PortTaken(f"cannot listen on {host}:{port} for metrics: {error.strerror}", remedy) from error
 
 
 def run(main: Callable[[], None], log: Any, failure: Callable[[], TidemarkError | None] = lambda: None) -> None:

@@ -33,10 +33,10 @@ def _read(s: Stack, names: tuple[str, ...]) -> dict[str, float]:
     target = ends(s.settings)
     for name in names:
         s.start(name)
-    while not all(any(_reached(s, n).values()) for n in names):
+    while not all(any(reached(s, n).values()) for n in names):
         time.sleep(0.1)
-    first, at, cpu = {n: _reached(s, n) for n in names}, time.monotonic(), s.cpu_seconds(*names)
-    while not all(covers(_reached(s, n), target) for n in names):
+    first, at, cpu = {n: reached(s, n) for n in names}, time.monotonic(), s.cpu_seconds(*names)
+    while not all(covers(reached(s, n), target) for n in names):
         time.sleep(0.1)
     seconds, cpu = time.monotonic() - at, s.cpu_seconds(*names) - cpu
     read = min(span(first[n], target) for n in names)
@@ -49,7 +49,8 @@ def _read(s: Stack, names: tuple[str, ...]) -> dict[str, float]:
     }
 
 
-def _reached(s: Stack, name: str) -> dict[int, int]:
+def reached(s: Stack, name: str) -> dict[int, int]:
+    """What `live` or `bronze` has committed."""
     if name == "live":
         return s.reached()
     found = list(commits(s.settings.table_path("bronze.events")))

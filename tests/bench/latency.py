@@ -1,7 +1,7 @@
 """Event -> visible in the merged answer, open loop: latency counts from the moment an event was meant to be sent.
 
 The generator goes through the entrance, on the same machine. An event is visible when a merged reader that follows the
-store has it in its answer; the reader looks again as soon as it is done.
+store has it in its answer; the reader looks as often as the API does.
 """
 
 from __future__ import annotations
@@ -9,132 +9,115 @@ from __future__ import annotations
 import threading
 import time
 from bisect import bisect_left
-from datetime import UTC, datetime
-from itertools import cycle
 from typing import Any
+from urllib.request import urlopen
 
-from confluent_kafka import KafkaError, Message, Producer
+import pyarrow as pa
+import pyarrow.compute as pc
+from prometheus_client.parser import text_string_to_metric_families
 
 import serving
-from contracts.envelope import Entered, Stamp, enter
-from contracts.topics import EVENTS
-from speed_layer.replay import SourceMessage, open_source
-from speed_layer.secret import installation_secret
+from serving.api.refresher import REFRESH_SECONDS
+from tests.bench.load import Load
 from tests.bench.stack import Stack, ends, stack
 
-_LOOK_SECONDS = 0.05
+WARM_SEED = 1000
+Seen = list[tuple[float, dict[int, int]]]
 
 
-def run(rate: int = 2000, seconds: int = 180, warm_seconds: int = 30) -> dict[str, Any]:
+def run(rate: int = 2000, seconds: int = 180, warm_seconds: int = 30, bronze: int = 1) -> dict[str, Any]:
     """`rate` events per second for `seconds`, after a warm-up at the same rate that is not counted."""
     with stack() as s:
-        s.start("live")
-        s.start("bronze")
-        sent = Sent()
-        stopping = threading.Event()
-        seen: list[tuple[float, dict[int, int]]] = []
-        generator = threading.Thread(target=_generate, args=(s, sent, rate, seconds + warm_seconds))
-        first = _first_answer(s)
-        reader = threading.Thread(target=_follow, args=(first, seen, stopping))
+        for name in ("live", *(["bronze"] if bronze else [])):
+            s.start(name)
+        reader = Reader(s)
         reader.start()
-        began = time.monotonic()
-        cpu = s.cpu_seconds("kafka", "live", "bronze")
-        generator.start()
-        generator.join()
+        Load(s, rate, warm_seconds, seed=WARM_SEED).wait()
         s.await_reached(ends(s.settings))
-        time.sleep(2 * _LOOK_SECONDS)
-        cpu = s.cpu_seconds("kafka", "live", "bronze") - cpu
-        stopping.set()
-        reader.join()
-        latencies = sorted(sent.latencies(seen, began + warm_seconds))
+        before = {n: s.cpu_seconds(n) for n in s.processes}
+        phases, looked, began = live_phases(s), reader.spent(), time.monotonic()
+        load = Load(s, rate, seconds)
+        generator = s.watch(load.process.pid)
+        time.sleep(seconds - 1)
+        whole = time.monotonic() - began
+        spent = {n: s.cpu_seconds(n) - cpu for n, cpu in before.items()}
+        spent |= {"generator": generator(), "reader": reader.spent() - looked}
+        phases = {n: v - phases[n] for n, v in live_phases(s).items()}
+        sent = load.wait()
+        s.await_reached(ends(s.settings))
+        reader.stop(ends(s.settings))
+        found = sorted(latencies(sent, reader.seen))
         rss = {name: round(s.rss_bytes(name) / 2**20) for name in s.processes}
+    batches = phases.pop("batches")
     return {
         "rate": rate,
         "seconds": seconds,
-        "events": len(latencies),
-        "p50_seconds": round(latencies[len(latencies) // 2], 3),
-        "p95_seconds": round(latencies[int(len(latencies) * 0.95)], 3),
-        "p99_seconds": round(latencies[int(len(latencies) * 0.99)], 3),
-        "max_seconds": round(latencies[-1], 3),
-        "cpu_seconds": round(cpu, 1),
+        "events": len(found),
+        **{f"p{q}_seconds": round(found[int(len(found) * q / 100)], 3) for q in (50, 95, 99)},
+        "max_seconds": round(found[-1], 3),
+        "cores_busy": {n: round(cpu / whole, 3) for n, cpu in spent.items()},
+        "live_batches": int(batches),
+        "live_batch_seconds": {n: round(v / batches, 3) for n, v in phases.items()},
+        "refresh_milliseconds": round(1000 * reader.mean_refresh(), 1),
         "rss_mib": rss,
     }
 
 
-class Sent:
-    """When each event was meant to be sent, by partition and offset."""
+class Reader(threading.Thread):
+    """A merged reader that follows the store, and notes when it saw what."""
 
-    def __init__(self) -> None:
-        self.at: list[tuple[int, int, float]] = []
+    def __init__(self, s: Stack) -> None:
+        super().__init__(name="reader")
+        self._stack, self._target, self._looks, self._busy, self._cpu = s, None, 0, 0.0, 0.0
+        self.seen: Seen = []
 
-    def delivered(self, intended: float, error: KafkaError | None, message: Message) -> None:
-        """Kafka has it."""
-        if error is not None:
-            raise RuntimeError(str(error))
-        self.at.append((message.partition(), message.offset(), intended))
+    def run(self) -> None:
+        """Refresh until the target is seen."""
+        with _first_answer(self._stack) as tm:
+            while self._target is None or not self.seen or self.seen[-1][1] != self._target:
+                time.sleep(REFRESH_SECONDS)
+                began = time.monotonic()
+                offsets = dict(tm.refresh().offsets)
+                if not self.seen or self.seen[-1][1] != offsets:
+                    self.seen.append((time.monotonic(), offsets))
+                    self._looks, self._busy = self._looks + 1, self._busy + time.monotonic() - began
+                self._cpu = time.process_time()
 
-    def latencies(self, seen: list[tuple[float, dict[int, int]]], counted_from: float) -> list[float]:
-        """Seconds from the intended time to the first answer that holds the event."""
-        found = []
-        by_partition = {p: [offsets.get(p, 0) for _, offsets in seen] for p in {p for p, _, _ in self.at}}
-        for partition, offset, intended in self.at:
-            if intended >= counted_from:
-                found.append(seen[bisect_left(by_partition[partition], offset + 1)][0] - intended)
-        return found
+    def stop(self, target: dict[int, int]) -> None:
+        """Wait until the answer holds `target`."""
+        self._target = target
+        self.join()
+
+    def spent(self) -> float:
+        """CPU seconds of this process so far."""
+        return self._cpu
+
+    def mean_refresh(self) -> float:
+        """Seconds of a refresh that took something in."""
+        return self._busy / self._looks
+
+
+def latencies(sent: pa.Table, seen: Seen) -> list[float]:
+    """Seconds from the intended time to the first answer that holds the event."""
+    found: list[float] = []
+    for partition in pc.unique(sent["partition"]).to_pylist():
+        ends_seen = [offsets.get(partition, 0) for _, offsets in seen]
+        of_it = sent.filter(pc.equal(sent["partition"], partition))
+        for intended, offset in zip(of_it["intended"].to_pylist(), of_it["offset"].to_pylist(), strict=True):
+            found.append(seen[bisect_left(ends_seen, offset + 1)][0] - intended)
+    return found
+
+
+def live_phases(s: Stack) -> dict[str, float]:
+    """Seconds that the live query has spent by phase, and its number of batches, from its metrics."""
+    with urlopen(f"http://127.0.0.1:{s.settings.metrics_port_live}/metrics") as response:
+        families = list(text_string_to_metric_families(response.read().decode()))
+    (phases,) = [f for f in families if f.name == "tidemark_live_phase_seconds"]
+    found = {x.labels["phase"]: x.value for x in phases.samples if x.name.endswith("_sum")}
+    return found | {"batches": max(x.value for x in phases.samples if x.name.endswith("_count"))}
 
 
 def _first_answer(s: Stack) -> serving.Tidemark:
-    while True:
-        with_store = (s.settings.home / "store.sqlite").exists()
-        if with_store and "live" in s.processes and s.settings.home.joinpath("checkpoints/live/g1").exists():
-            return serving.connect(s.settings)
-        time.sleep(0.5)
-
-
-def _follow(tm: serving.Tidemark, seen: list[tuple[float, dict[int, int]]], stopping: threading.Event) -> None:
-    with tm:
-        while not stopping.wait(_LOOK_SECONDS):
-            offsets = dict(tm.refresh().offsets)
-            if not seen or seen[-1][1] != offsets:
-                seen.append((time.monotonic(), offsets))
-
-
-def _generate(s: Stack, sent: Sent, rate: int, seconds: int) -> None:
-    producer = Producer(
-        {
-            "bootstrap.servers": s.settings.bootstrap,
-            "acks": "all",
-            "enable.idempotence": True,
-            "linger.ms": 5,
-            "partitioner": "murmur2_random",
-        }
-    )
-    secret = installation_secret(s.settings.home)
-    began, number = time.monotonic(), 0
-    source = (m for m in cycle(open_source(f"sim:days=2,events_target={rate * seconds * 2}").messages()))
-    for message in source:
-        if number >= rate * seconds:
-            break
-        if not isinstance(message, SourceMessage):
-            continue
-        entered = enter(message.raw, None, Stamp(_now()), secret)
-        if not isinstance(entered, Entered):
-            continue
-        intended = began + number / rate
-        number += 1
-        while (ahead := intended - time.monotonic()) > 0:
-            producer.poll(0)
-            time.sleep(min(ahead, 0.005))
-        producer.produce(
-            EVENTS.name,
-            entered.value,
-            entered.key,
-            headers=entered.headers,
-            on_delivery=lambda e, m, at=intended: sent.delivered(at, e, m),
-        )
-        producer.poll(0)
-    producer.flush(60)
-
-
-def _now() -> str:
-    return datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    while not any(s.reached().values()) if (s.settings.home / "store.sqlite").exists() else True:
+        time.sleep(0.2)
+    return serving.connect(s.settings)

@@ -37,6 +37,11 @@ class Stack:
         """CPU of these processes and their children so far."""
         return sum(_cpu(self.processes[n]) for n in names)
 
+    def watch(self, pid: int) -> Callable[[], float]:
+        """CPU seconds so far of another process of the benchmark, by a function."""
+        process = psutil.Process(pid)
+        return lambda: _cpu(process)
+
     def rss_bytes(self, *names: str) -> int:
         """Resident memory of these processes and their children."""
         return sum(_rss(self.processes[n]) for n in names)

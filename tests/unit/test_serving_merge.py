@@ -119,7 +119,7 @@ def test_refreshing_less_often_than_folding_gives_the_same(installation: Install
 
 
 def test_compaction_changes_no_answer(installation: Installation, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("serving.merge._COMPACT_ABOVE_ROWS", 1)
+    monkeypatch.setattr("serving.merge._COMPACT_EVERY", 1)
     with serving.connect(installation.settings) as tm:
         for number in range(3):
             installation.record(shop(number, 30))

@@ -1,0 +1,110 @@
+"""The nightly build over `days` of simulated events, then merged queries with the last day still in the store.
+
+Everything goes the real way: entrance, Kafka, bronze and live, nightly. Only the last query part holds both halves.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from itertools import cycle, islice
+from typing import Any
+
+import psutil
+
+import serving
+from contracts.names import covers
+from infra.installation import environment
+from infra.local.processes import spawn
+from speed_layer.replay import open_source
+from speed_layer.replay.pump import Pump
+from speed_layer.secret import installation_secret
+from tests.bench.catchup import reached
+from tests.bench.stack import Stack, ends, stack
+
+# What a dashboard asks, over everything and over the last hour or day.
+QUERIES = {
+    "traffic": "SELECT * FROM traffic WHERE minute > (SELECT max(minute) FROM traffic) - INTERVAL 1 HOUR",
+    "traffic_day": "SELECT * FROM traffic_day ORDER BY day",
+    "products": "SELECT product_id, sum(views) AS views, sum(revenue_minor) AS revenue_minor FROM products "
+    "WHERE hour > (SELECT max(hour) FROM products) - INTERVAL 1 DAY GROUP BY ALL ORDER BY ALL LIMIT 20",
+    "products_all": "SELECT product_id, sum(views) AS views, sum(revenue_minor) AS revenue_minor FROM products "
+    "GROUP BY ALL ORDER BY revenue_minor DESC LIMIT 20",
+    "session_stats": "SELECT * FROM session_stats ORDER BY hour",
+    "funnel": "SELECT * FROM funnel ORDER BY day, step",
+}
+
+
+def run(events: int = 1_000_000, days: int = 30, rounds: int = 200, queries: int = 1) -> dict[str, Any]:
+    """`events` over `days`: the nightly run of all but the last day, then `rounds` of each query over all."""
+    with stack(live_max_offsets=60_000) as s:
+        source = open_source(f"sim:days={days},events_target={events}").messages()
+        held = events - events // days
+        s.start("live")
+        s.start("bronze")
+        began = time.monotonic()
+        pump = Pump(s.settings.bootstrap, installation_secret(s.settings.home))
+        pump.run(islice(source, held))
+        _await(s)
+        figures: dict[str, Any] = {"events": events, "days": days, "ingest_seconds": round(time.monotonic() - began, 1)}
+        figures["nightly"] = _nightly(s)
+        pump.run(source)
+        _await(s)
+        if queries:
+            figures["queries"] = _asked(s, rounds)
+    return figures
+
+
+def _await(s: Stack) -> None:
+    """Until live and bronze have all that Kafka holds."""
+    target = ends(s.settings)
+    while not all(covers(reached(s, name), target) for name in ("live", "bronze")):
+        time.sleep(0.2)
+
+
+def _nightly(s: Stack) -> dict[str, Any]:
+    out = s.settings.home / "nightly.json"
+    began, most = time.monotonic(), 0
+    with out.open("wb") as file:
+        argv = [sys.executable, "-m", "infra.cli", "nightly", "--json"]
+        process = spawn(argv, env=environment(s.settings), stdout=file, stderr=None)
+        watched = psutil.Process(process.pid)
+        while process.poll() is None:
+            most = max(most, _rss(watched))
+            time.sleep(0.25)
+    if process.returncode:
+        raise RuntimeError(f"nightly ended with {process.returncode}")
+    said = json.loads(out.read_text())
+    return {
+        "seconds": round(time.monotonic() - began, 1),
+        "peak_rss_mib": round(most / 2**20),
+        "by_step": {name: round(seconds, 1) for name, seconds in said["seconds"].items()},
+    }
+
+
+def _rss(process: psutil.Process) -> int:
+    try:
+        return sum(p.memory_info().rss for p in [process, *process.children(recursive=True)])
+    except psutil.NoSuchProcess:
+        return 0
+
+
+def _asked(s: Stack, rounds: int) -> dict[str, Any]:
+    began = time.monotonic()
+    with serving.connect(s.settings) as tm:
+        found: dict[str, Any] = {
+            "connect_seconds": round(time.monotonic() - began, 2),
+            "rss_mib": round(psutil.Process().memory_info().rss / 2**20),
+        }
+        spent: dict[str, list[float]] = {name: [] for name in QUERIES}
+        for name, sql in islice(cycle(QUERIES.items()), rounds * len(QUERIES)):
+            at = time.perf_counter()
+            rows = tm.sql(sql).num_rows
+            spent[name].append(time.perf_counter() - at)
+            if not rows:
+                raise RuntimeError(f"{name} gave no rows")
+    return found | {
+        name: {f"p{q}_ms": round(1000 * sorted(of_it)[int(len(of_it) * q / 100)], 1) for q in (50, 99)}
+        for name, of_it in spent.items()
+    }
