@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 
 import pyarrow as pa
-from sqlalchemy import func, insert, select
+from sqlalchemy import delete, func, insert, select
 
 from contracts.names import Offsets
 from speed_layer.store import schema as s
@@ -13,6 +13,9 @@ from speed_layer.store.fence import check, is_replay
 from speed_layer.store.payload import encode
 from speed_layer.store.reader import Reader
 from speed_layer.store.records import Block, Progress, Recorded
+
+# Progress of earlier batches is of no use to anyone: this many are about an hour.
+KEPT_PROGRESS = 10_000
 
 
 class Recorder(Reader):
@@ -57,6 +60,17 @@ class Recorder(Reader):
         rows = [{**{f: getattr(b, f) for f in fields}, "bytes": len(b.payload)} for b in blocks]
         if rows:
             self.connection.execute(insert(s.blocks), rows)
+
+    def forget_progress(self, generation: int, kept: int = KEPT_PROGRESS) -> int:
+        """Delete the progress of all but the last `kept` batches; how many rows went.
+
+        A replay of one of those is then refused, as a checkpoint that contradicts the store.
+        """
+        last = self.last_progress(generation)
+        if last is None:
+            return 0
+        old = (s.progress.c.generation == generation) & (s.progress.c.batch <= last.batch - kept)
+        return self.connection.execute(delete(s.progress).where(old)).rowcount
 
     def open_segment_number(self, generation: int) -> int:
         """The segment that new batches go to."""

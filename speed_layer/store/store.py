@@ -57,6 +57,7 @@ class Store:
             return report(generation, up_to, [])
         with self.write() as writer:
             done = [m for m in merged if writer.replace(m)]
+            writer.forget_progress(generation)
             failpoints.reach("fold.in_commit")
             return report(generation, up_to, done)
 

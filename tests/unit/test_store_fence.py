@@ -139,3 +139,16 @@ def test_empty_tables_and_empty_batches_leave_progress_only(live: Store) -> None
         last = writer.last_progress(1)
         assert last is not None
         assert (last.batch, last.segment) == (0, 0)
+
+
+def test_old_progress_is_forgotten_and_what_may_be_replayed_is_kept(live: Store) -> None:
+    record_all(live, range(6))
+    with live.write() as writer:
+        assert writer.forget_progress(1, kept=3) == 3
+        assert writer.forget_progress(1, kept=3) == 0
+        assert [record(writer, b) for b in (3, 4, 5)] == 3 * ["replayed"]
+        with pytest.raises(FenceRefused):
+            record(writer, 2)
+        assert record(writer, 6) == "written"
+        assert rows(writer.blocks(1, after_segment=-1)) == list(range(7))
+        assert writer.forget_progress(7) == 0
