@@ -15,7 +15,8 @@ from infra import show
 from infra.batch_commands import batch
 
 _ABOUT = "Customer-behaviour analytics with one exact answer."
-app = typer.Typer(no_args_is_help=True, add_completion=False, help=_ABOUT)
+# A fault shows a plain traceback: the decorated one hides what the JVM said.
+app = typer.Typer(no_args_is_help=True, add_completion=False, help=_ABOUT, pretty_exceptions_enable=False)
 app.add_typer(batch, name="batch")
 generations = typer.Typer(no_args_is_help=True, help="Generations of the speed layer.")
 app.add_typer(generations, name="generations")

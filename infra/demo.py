@@ -49,7 +49,8 @@ _ANSWER = """
            (SELECT coalesce(sum(rows)::BIGINT, 0) FROM quality WHERE status = 'rejected') AS rejected
 """
 _DAYS = """
-    SELECT strftime(day, '%Y-%m-%d') AS day, events, view_events, cart_events, purchase_events, visitors, buyers
+    SELECT strftime(day, '%Y-%m-%d') AS day, events, view_events AS views, cart_events AS carts,
+           purchase_events AS purchases, visitors, buyers
     FROM traffic_day ORDER BY day
 """
 

@@ -106,6 +106,17 @@ def map_tables(df: DataFrame, schema: pa.Schema, make: Callable[[pa.RecordBatchR
     return df.mapInArrow(run, spark_schema(schema))
 
 
+def map_batches(df: DataFrame, schema: pa.Schema, make: Callable[[pa.Table], pa.Table]) -> DataFrame:
+    """Each Arrow batch of `df` by itself through `make`; the results have `schema`. Holds one batch in memory."""
+    wanted = pa.schema([pa.field(f.name, retype(f.type, "UTC")) for f in schema])
+
+    def run(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        for batch in batches:
+            yield from instants(make(pa.Table.from_batches([batch]))).cast(wanted).to_batches()
+
+    return df.mapInArrow(run, spark_schema(schema))
+
+
 def _again(first: pa.RecordBatch, rest: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
     yield first
     yield from rest

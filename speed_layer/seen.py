@@ -15,6 +15,7 @@ import shutil
 import struct
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from functools import cache, partial
 from multiprocessing.connection import Client, Connection, Listener
 from pathlib import Path
@@ -95,8 +96,12 @@ class Seen:
 
     @property
     def bytes(self) -> int:
-        """What it takes on disk."""
-        return sum(f.stat().st_size for f in self._folder.rglob("*") if f.is_file())
+        """What it takes on disk; files that go while it counts count for nothing."""
+        found = 0
+        for file in self._folder.rglob("*"):
+            with suppress(FileNotFoundError):
+                found += file.stat().st_size
+        return found
 
     def close(self) -> None:
         """Let another process open it."""

@@ -5,7 +5,6 @@ from __future__ import annotations
 from functools import reduce
 from typing import Any
 
-import pyarrow as pa
 from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
 
@@ -14,7 +13,7 @@ from contracts.errors import RunInvalid
 from contracts.settings import Settings
 from spark_jobs import delta_io
 from spark_jobs.jobs.seal import BRONZE, check_rules
-from spark_jobs.stages import map_tables, spark_schema
+from spark_jobs.stages import map_batches, spark_schema
 from spark_jobs.transforms.batches import RECORD, SILVER, silver_rows
 from speed_layer import failpoints
 from speed_layer.store.runs import RunCut, Runs
@@ -34,7 +33,7 @@ def build_silver(spark: SparkSession, settings: Settings, run_id: str) -> None:
     copies = duplicates(bronze).persist()
     unique = bronze.select(RECORD.names).join(copies, _NAME, "left_anti")
     rules = settings.rules
-    rows = map_tables(unique.select(RECORD.names), SILVER, lambda stream: _parsed(stream, rules))
+    rows = map_batches(unique.select(RECORD.names), SILVER, lambda records: silver_rows(records.cast(RECORD), rules))
     path = settings.table_path(EVENTS)
     delta_io.create(spark, path, SILVER, "Every record below the cut once, by what became of it.", ("status",))
     version = delta_io.overwrite(rows, path, metadata)
@@ -58,11 +57,6 @@ def duplicates(bronze: DataFrame) -> DataFrame:
     first = keyed.groupBy("dedupe_key").agg(F.min(named).alias("first"), F.count("*").alias("copies"))
     repeated = first.where("copies > 1").select("dedupe_key", "first")
     return keyed.join(repeated, "dedupe_key").where(named != F.col("first")).select(_NAME)
-
-
-def _parsed(stream: pa.RecordBatchReader, rules: dict[str, str]) -> pa.Table:
-    parts = [silver_rows(pa.Table.from_batches([b]).cast(RECORD), rules) for b in stream]
-    return pa.concat_tables(parts)
 
 
 def _write_quality(

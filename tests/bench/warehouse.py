@@ -17,10 +17,8 @@ import serving
 from contracts.names import covers
 from infra.installation import environment
 from infra.local.processes import spawn
-from speed_layer.replay import open_source
-from speed_layer.replay.pump import Pump
-from speed_layer.secret import installation_secret
 from tests.bench.catchup import reached
+from tests.bench.feed import feed
 from tests.bench.stack import Stack, ends, stack
 
 # What a dashboard asks, over everything and over the last hour or day.
@@ -38,18 +36,22 @@ QUERIES = {
 
 def run(events: int = 1_000_000, days: int = 30, rounds: int = 200, queries: int = 1) -> dict[str, Any]:
     """`events` over `days`: the nightly run of all but the last day, then `rounds` of each query over all."""
-    with stack(live_max_offsets=60_000) as s:
-        source = open_source(f"sim:days={days},events_target={events}").messages()
-        held = events - events // days
+    with stack() as s:
+        held = 1 - 1 / days
+        began = time.monotonic()
+        feed(s, events, days, 0, held)
+        fed = time.monotonic()
         s.start("live")
         s.start("bronze")
-        began = time.monotonic()
-        pump = Pump(s.settings.bootstrap, installation_secret(s.settings.home))
-        pump.run(islice(source, held))
         _await(s)
-        figures: dict[str, Any] = {"events": events, "days": days, "ingest_seconds": round(time.monotonic() - began, 1)}
-        figures["nightly"] = _nightly(s)
-        pump.run(source)
+        figures: dict[str, Any] = {
+            "events": events,
+            "days": days,
+            "feed_seconds": round(fed - began, 1),
+            "catch_up_seconds": round(time.monotonic() - fed, 1),
+            "nightly": _nightly(s),
+        }
+        feed(s, events, days, held, 1)
         _await(s)
         if queries:
             figures["queries"] = _asked(s, rounds)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
@@ -31,14 +30,6 @@ class Houses:
             self._kept = None
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Every law of this folder takes minutes: `make stack-laws` runs them, `make test` does not."""
-    for item in items:
-        if item.path.is_relative_to(_HERE):
-            item.add_marker(pytest.mark.long)
-
-
-_HERE = Path(__file__).parent
 _FAILED = pytest.StashKey[bool]()
 
 

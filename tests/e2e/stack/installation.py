@@ -44,7 +44,7 @@ PATIENCE_SECONDS = 240.0
 _LOOK_SECONDS = 0.2
 # Small batches and short intervals, so that a few thousand events meet every step many times.
 # Half of what a short-lived JVM does is compile; the quick compiler alone halves that.
-_JAVA = "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC"
+_JAVA = "-XX:TieredStopAtLevel=1 -XX:ReservedCodeCacheSize=160m -XX:+UseSerialGC"
 _BRISK = {"LIVE_MAX_OFFSETS": "200", "BRONZE_INTERVAL_SECONDS": "1", "FOLD_INTERVAL_SECONDS": "1"}
 
 Answer = dict[str, list[str]]
