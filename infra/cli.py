@@ -13,10 +13,12 @@ from contracts.errors import TidemarkError
 from contracts.settings import Settings
 from infra import show
 from infra.batch_commands import batch
+from infra.contracts_commands import contracts
 
 _ABOUT = "Customer-behaviour analytics with one exact answer."
 app = typer.Typer(no_args_is_help=True, add_completion=False, help=_ABOUT)
 app.add_typer(batch, name="batch")
+app.add_typer(contracts, name="contracts")
 generations = typer.Typer(no_args_is_help=True, help="Generations of the speed layer.")
 app.add_typer(generations, name="generations")
 
