@@ -31,8 +31,8 @@ class Pii(StrEnum):
 class Field:
     """One field. `pointer` is its JSON pointer in the message (RFC 6901), `*` for every item of a list.
 
-    `type` is the definition in `events/common/v1.json` it conforms to, `unit` is empty where there is none,
-    `column` the column of `fields.EVENT` it becomes, empty where it becomes none.
+    `type` is the kind of its values: those of the definitions in `events/common/v1.json`, and `object`, `list`, `any`.
+    `unit` is empty where there is none, `column` the column of `fields.EVENT` it becomes, empty where it becomes none.
     """
 
     pointer: str
@@ -60,7 +60,7 @@ _CALL = (
     Field("/userId", "id", "The sender's id of a known user.", _PSEUDO, column="visitor"),
     Field("/previousId", "id", "The id that an alias call joins to userId.", _PSEUDO),
     Field("/groupId", "id", "The account or company that a group call joins the user to.", _INDIRECT),
-    Field("/messageId", "text", "The sender's id of the message, the same on every copy.", column="event_id"),
+    Field("/messageId", "messageId", "The sender's id of the message, the same on every copy.", column="event_id"),
     Field("/timestamp", "time", "When it happened, by the sender's own clock.", unit="UTC", column="event_time"),
     Field("/originalTimestamp", "time", "The same, untouched by libraries; goes before timestamp.", unit="UTC"),
     Field("/sentAt", "time", "When the sender sent it: with the entrance's clock, how wrong its clock is.", unit="UTC"),

@@ -127,7 +127,7 @@ def _properties(old: dict[str, Any], new: dict[str, Any], at: str) -> list[str]:
 
 def _nested(old: dict[str, Any], new: dict[str, Any], at: str) -> list[str]:
     found = []
-    for name in _SUBSCHEMAS:
+    for name in (name for name in _SUBSCHEMAS if name in old or name in new):
         was, now = _plain(old.get(name, True)), _plain(new.get(name, True))
         found += _compare(was, now, f"{at}/{'*' if name == 'items' else f'({name})'}")
     return found

@@ -32,10 +32,13 @@ def markdown(known: Catalogue) -> str:
     """The data dictionary: one table per event of its own fields, and one of those that every event may have."""
     lines = ["# Data dictionary", "", "Made by `tidemark contracts export --format markdown`.", ""]
     common = _shared_pointers(known)
-    lines += ["## Every event", "", *_table(known, known.newest()[0], lambda pointer: pointer in common)]
+    lines += ["## Every event", "", "One of anonymousId and userId is required.", ""]
+    lines += _table(
+        [(pointer, rules, False) for pointer, rules, _ in fields_of(known, known.newest()[0]) if pointer in common]
+    )
     for schema in known.newest():
         lines += ["", f"## {schema.event}", "", f"{schema.schema['description']} Version {schema.version}.", ""]
-        lines += _table(known, schema, lambda pointer: pointer not in common)
+        lines += _table([row for row in fields_of(known, schema) if row[0] not in common or row[2]])
     return "\n".join(lines) + "\n"
 
 
@@ -110,13 +113,12 @@ def _shared_pointers(known: Catalogue) -> set[str]:
     return {pointer for pointer in set.intersection(*lists) if not pointer.startswith(("/properties/", "/traits/"))}
 
 
-def _table(known: Catalogue, schema: EventSchema, is_wanted: Any) -> list[str]:
+def _table(fields: list[tuple[str, dict[str, Any], bool]]) -> list[str]:
     rows = ["| field | type | required | unit | PII | description |", "|---|---|---|---|---|---|"]
-    for pointer, rules, must in fields_of(known, schema):
-        if is_wanted(pointer):
-            field = by_pointer()[pointer]
-            cells = (f"`{pointer}`", type_text(rules), "yes" if must else "", field.unit, field.pii, field.description)
-            rows.append("| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |")
+    for pointer, rules, must in fields:
+        field = by_pointer()[pointer]
+        cells = (f"`{pointer}`", type_text(rules), "yes" if must else "", field.unit, field.pii, field.description)
+        rows.append("| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |")
     return rows
 
 
