@@ -108,7 +108,7 @@ def shape(schema: Any) -> Any:
         return {
             name: _shape_under(name, rule)
             for name, rule in schema.items()
-            if name in {"title", "$defs", "$id"} or name not in ANNOTATIONS
+            if name in {"title", "$defs", "$id"} or (name not in ANNOTATIONS and not name.startswith("x-"))
         }
     return [shape(item) for item in schema] if isinstance(schema, list) else schema
 

@@ -57,7 +57,7 @@ def findings(message: Mapping[str, Any], call_type: str | None = None, folder: P
     if known is None:
         return [Finding(event, None, "/event" if call == "track" else "/type", UNKNOWN_EVENT, "has no contract")]
     asked = _version_asked(message)
-    chosen = known.get(asked) if asked else known[max(known)]
+    chosen = known[max(known)] if asked is None else known.get(asked)
     if chosen is None:
         where = "/context/protocols/event_version"
         return [Finding(event, None, where, UNKNOWN_VERSION, "is no published version of this event")]
