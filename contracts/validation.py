@@ -44,7 +44,7 @@ class Finding:
 
 
 def findings(message: Mapping[str, Any], call_type: str | None = None, folder: Path = EVENTS) -> list[Finding]:
-    """What is amiss in one decoded message; empty where it conforms.
+    """What is amiss in one decoded message, by pointer and keyword; empty where it conforms.
 
     `call_type` is the entrance's (None: the message's own `type`). Numbers may be the text they were written in.
     The schema is the version the sender names in `context.protocols.event_version`, else the newest.
@@ -63,9 +63,10 @@ def findings(message: Mapping[str, Any], call_type: str | None = None, folder: P
         return [Finding(event, None, where, UNKNOWN_VERSION, "is no published version of this event")]
     schema, validator = chosen
     try:
-        return [_finding(schema, error) for error in _errors(validator, _plain(message))]
+        found = [_finding(schema, error) for error in _errors(validator, _plain(message))]
     except (ValueError, RecursionError):
         return [Finding(schema.event, schema.version, "", UNREADABLE, "cannot be held against its contract")]
+    return sorted(found, key=lambda one: (one.pointer, one.keyword, one.message))
 
 
 Compiled = dict[int, tuple[EventSchema, jsonschema_rs.Draft202012Validator]]

@@ -157,8 +157,9 @@ def _odcs_value(rules: dict[str, Any], at: str) -> dict[str, Any]:
         value |= {"logicalType": "object", "properties": _odcs_properties(rules, at)}
     elif "array" in types:
         value |= {"logicalType": "array", "items": _odcs_value(merge(rules.get("items", {})), f"{at}/*")}
-    elif types in _LOGICAL or "string" in types:
-        value["logicalType"] = _LOGICAL.get(types, "string")
+    else:
+        # The standard wants one type: several are text, and any is an object of which nothing is known.
+        value["logicalType"] = "object" if types == "any" else _LOGICAL.get(types, "string")
     options = {name: rules[name] for name in _TEXT_OPTIONS if name in rules and value.get("logicalType") == "string"}
     value |= {"logicalTypeOptions": options} if options else {}
     return value | ({"customProperties": [{"property": "unit", "value": field.unit}]} if field.unit else {})

@@ -71,8 +71,8 @@ def test_check_of_json_lines_names_file_and_line(tmp_path: Path) -> None:
     found = answer("check", str(file), fails=1)["findings"]
     assert [(f["place"], f["pointer"], f["keyword"]) for f in found] == [
         (f"{file}:3", "/event", "unknown_event"),
-        (f"{file}:4", "/properties/total", "pattern"),
         (f"{file}:4", "/properties", "required"),
+        (f"{file}:4", "/properties/total", "pattern"),
         (f"{file}:5", "", "json"),
         (f"{file}:6", "", "json"),
     ]
