@@ -14,6 +14,7 @@ from typing import Any
 import jsonschema_rs
 
 from contracts.kinds import CALL_TYPES
+from contracts.reasons import Reason
 from contracts.schemas import EVENTS, EventSchema, catalogue
 
 UNKNOWN_EVENT = "unknown_event"
@@ -27,7 +28,7 @@ _PLAIN_LEAVES = (str, int, float, bool, type(None))
 class Finding:
     """One way in which a message departs from its schema; it holds names of the schema's, never a value sent.
 
-    `event` and `version` name the schema (the event is as sent, and the version None, where there is none),
+    `event` and `version` name the schema; where there is none the event is as sent and the version None.
     `pointer` is the place in the message (RFC 6901; "" is the whole), `keyword` the schema's rule.
     """
 
@@ -48,19 +49,23 @@ def findings(message: Mapping[str, Any], call_type: str | None = None, folder: P
 
     `call_type` is the entrance's (None: the message's own `type`). Numbers may be the text they were written in.
     The schema is the version the sender names in `context.protocols.event_version`, else the newest.
-    An event without a schema gives one `unknown_event`, a note. Never raises for what the sender wrote.
+    An event without a schema gives one `unknown_event`, a note; a message without type or name gives one finding.
+    Never raises for what the sender wrote.
     """
     call = call_type or message.get("type")
+    if call not in CALL_TYPES:
+        return [Finding("", None, "/type", Reason.UNKNOWN_TYPE, f"is none of {', '.join(CALL_TYPES)}")]
     sent = message.get("event") if call == "track" else call
-    event = sent if isinstance(sent, str) else ""
-    known = _validators(folder).get((call if call in CALL_TYPES else "", event.strip().lower()))
+    if not isinstance(sent, str) or not sent.strip():
+        return [Finding("", None, "/event", Reason.MISSING_EVENT_NAME, "must name the event")]
+    known = _validators(folder).get((call, sent.strip().lower()))
     if known is None:
-        return [Finding(event, None, "/event" if call == "track" else "/type", UNKNOWN_EVENT, "has no contract")]
+        return [Finding(sent, None, "/event", UNKNOWN_EVENT, "has no contract")]
     asked = _version_asked(message)
     chosen = known[max(known)] if asked is None else known.get(asked)
     if chosen is None:
         where = "/context/protocols/event_version"
-        return [Finding(event, None, where, UNKNOWN_VERSION, "is no published version of this event")]
+        return [Finding(sent, None, where, UNKNOWN_VERSION, "is no published version of this event")]
     schema, validator = chosen
     try:
         found = [_finding(schema, error) for error in _errors(validator, _plain(message))]
@@ -97,7 +102,7 @@ def _plain(value: Any) -> Any:
     """The same without subclasses of str: the validator knows JSON's own types alone."""
     kind = type(value)
     if kind is dict:
-        return {name: _plain(inner) for name, inner in value.items()}
+        return {name: inner if type(inner) is str else _plain(inner) for name, inner in value.items()}
     if kind is list:
         return [_plain(inner) for inner in value]
     return value if kind in _PLAIN_LEAVES else str(value)

@@ -17,7 +17,10 @@ from spark_jobs.transforms import leaves
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """One row of the report. `place` is file:line of a message, or the file, or the version of a schema."""
+    """One row of the report.
+
+    `place` is a message's file:line (file#pointer in a list), or a file, or a schema's version.
+    """
 
     place: str
     event: str
@@ -41,12 +44,12 @@ def own_faults(known: Catalogue) -> list[Fault]:
 
 
 def message_faults(path: Path) -> Iterator[Fault]:
-    """Every finding in a file of messages: one JSON object, one list of them, or JSON Lines.
+    """Every finding in a file of messages: one JSON object, a list of them, a collector's batch, or JSON Lines.
 
     Raises `ContractInvalid` where the file cannot be read.
     """
-    for line, message in _messages(path):
-        place = f"{path}:{line}"
+    for where, message in _messages(path):
+        place = f"{path}{where}"
         if not isinstance(message, dict):
             yield Fault(place, "", "", "json", "is not one JSON object")
             continue
@@ -54,18 +57,20 @@ def message_faults(path: Path) -> Iterator[Fault]:
             yield Fault(place, found.event, found.pointer, found.keyword, found.message, found.is_note)
 
 
-def _messages(path: Path) -> Iterator[tuple[int, Any]]:
+def _messages(path: Path) -> Iterator[tuple[str, Any]]:
     try:
         raw = path.read_bytes()
     except OSError as error:
         raise ContractInvalid(f"{path}: cannot be read: {error.strerror}", "name a file of messages") from error
     whole = _decode(raw)
-    if isinstance(whole, dict):
-        yield 1, whole
+    if isinstance(whole, dict) and isinstance(whole.get("batch"), list):
+        yield from ((f"#/batch/{n}", message) for n, message in enumerate(whole["batch"]))
     elif isinstance(whole, list):
-        yield from ((1, message) for message in whole)
+        yield from ((f"#/{n}", message) for n, message in enumerate(whole))
+    elif isinstance(whole, dict):
+        yield ":1", whole
     else:
-        yield from ((n, _decode(line)) for n, line in enumerate(raw.splitlines(), 1) if line.strip())
+        yield from ((f":{n}", _decode(line)) for n, line in enumerate(raw.split(b"\n"), 1) if line.strip())
 
 
 def _decode(raw: bytes) -> Any:

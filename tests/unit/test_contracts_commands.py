@@ -87,6 +87,20 @@ def test_good_files_and_custom_events_pass(tmp_path: Path, text: str) -> None:
     assert answer("check", str(tmp_path / "m.json"))["ok"]
 
 
+@pytest.mark.parametrize(
+    ("whole", "place"), [([GOOD, BAD], "#/1"), ({"batch": [GOOD, GOOD, BAD]}, "#/batch/2"), (BAD, ":1")]
+)
+def test_a_message_in_a_list_or_a_batch_is_named(tmp_path: Path, whole: object, place: str) -> None:
+    file = tmp_path / "m.json"
+    file.write_text(json.dumps(whole, indent=1))
+    assert {f["place"] for f in answer("check", str(file), fails=1)["findings"]} == {f"{file}{place}"}
+
+
+def test_what_has_no_type_fails(tmp_path: Path) -> None:
+    (tmp_path / "m.json").write_text("{}")
+    assert [f["keyword"] for f in answer("check", str(tmp_path / "m.json"), fails=1)["findings"]] == ["unknown_type"]
+
+
 def test_a_file_that_cannot_be_read_is_a_typed_error(tmp_path: Path) -> None:
     with pytest.raises(ContractInvalid, match="cannot be read"):
         run("check", str(tmp_path / "none.json"))

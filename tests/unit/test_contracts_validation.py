@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from contracts.validation import UNKNOWN_EVENT, Finding, findings
 from spark_jobs.transforms import leaves
+from speed_layer.replay.simulator import SimulatorConfig, simulate
 from tests.unit.json_texts import messages
 
 VIEWED: dict[str, Any] = {"type": "track", "event": "Product Viewed", "anonymousId": "a"}
@@ -34,20 +35,34 @@ def test_names_match_as_kinds_do(name: str) -> None:
     assert findings(VIEWED | {"event": name})[0].message == "lacks properties"
 
 
+@pytest.mark.parametrize("name", ["Tea Poured", "page", "track"])
+def test_an_unknown_event_is_a_note(name: str) -> None:
+    [found] = findings(VIEWED | {"event": name})
+    assert found == Finding(name, None, "/event", UNKNOWN_EVENT, "has no contract")
+    assert found.is_note
+
+
 @pytest.mark.parametrize(
-    ("message", "event", "pointer"),
+    ("message", "keyword"),
     [
-        (VIEWED | {"event": "Tea Poured"}, "Tea Poured", "/event"),
-        (VIEWED | {"event": 7}, "", "/event"),
-        (VIEWED | {"event": "page"}, "page", "/event"),
-        ({"type": "trakc"}, "trakc", "/type"),
-        ({}, "", "/type"),
+        ({"type": "trakc"}, "unknown_type"),
+        ({"type": ["track"]}, "unknown_type"),
+        ({}, "unknown_type"),
+        (VIEWED | {"event": 7}, "missing_event_name"),
+        (VIEWED | {"event": " "}, "missing_event_name"),
+        ({"type": "track"}, "missing_event_name"),
     ],
 )
-def test_an_unknown_event_is_a_note(message: dict[str, Any], event: str, pointer: str) -> None:
+def test_what_is_no_event_at_all_is_no_note(message: dict[str, Any], keyword: str) -> None:
     [found] = findings(message)
-    assert found == Finding(event, None, pointer, UNKNOWN_EVENT, "has no contract")
-    assert found.is_note
+    assert (found.event, found.version, found.keyword) == ("", None, keyword)
+    assert not found.is_note
+
+
+def test_a_simulated_shop_keeps_to_its_contracts() -> None:
+    said = list(simulate(SimulatorConfig(events_target=1500, broken_rate=0)))
+    assert len(said) > 1000
+    assert [found for one in said for found in findings(leaves.decode(one.raw))] == []
 
 
 def test_the_endpoint_s_type_wins() -> None:
