@@ -25,7 +25,7 @@ from contracts.kinds import CALL_TYPES
 EVENTS = Path(__file__).resolve().parent / "events"
 COMMON = "common"
 _VERSION = re.compile(r"v([1-9][0-9]*)\.json")
-_REMEDY = "correct the file; `tidemark contracts check` names every fault"
+_REMEDY = "correct the file, then run `tidemark contracts check`"
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,10 +60,6 @@ class Catalogue:
     events: tuple[EventSchema, ...]
     shared: tuple[EventSchema, ...]
 
-    def registry(self) -> jsonschema_rs.Registry:
-        """What references are looked up in."""
-        return jsonschema_rs.Registry([(s.schema["$id"], s.schema) for s in self.shared])
-
     def versions(self, slug: str) -> list[EventSchema]:
         """The versions of one event, oldest first; empty where there is none."""
         return [schema for schema in self.events if schema.slug == slug]
@@ -75,11 +71,24 @@ class Catalogue:
     def bundled(self, schema: EventSchema) -> dict[str, Any]:
         """The schema with every reference replaced by what it names.
 
-        Raises `ContractInvalid` for a reference to nothing.
+        Raises `ContractInvalid` for a reference to nothing, or to itself.
         """
         by_id = {s.schema["$id"]: s.schema for s in self.shared}
-        bundled: dict[str, Any] = _resolve(schema.schema, by_id, schema.name)
+        try:
+            bundled: dict[str, Any] = _resolve(schema.schema, by_id, schema.name)
+        except RecursionError as error:
+            raise ContractInvalid(f"{schema.name}: its references lead in a circle", _REMEDY) from error
         return bundled
+
+    def validator(self, schema: EventSchema) -> jsonschema_rs.Draft202012Validator:
+        """The schema, compiled. Raises `ContractInvalid` where the validator cannot use it."""
+        registry = jsonschema_rs.Registry([(s.schema["$id"], s.schema) for s in self.shared])
+        try:
+            return jsonschema_rs.Draft202012Validator(schema.schema, registry=registry, offline=True)
+        except jsonschema_rs.ValidationError as error:
+            raise ContractInvalid(f"{schema.name}.json: {_place(error)}", _REMEDY) from error
+        except (jsonschema_rs.ReferencingError, ValueError) as error:
+            raise ContractInvalid(f"{schema.name}.json: cannot be used: {error}", _REMEDY) from error
 
 
 @cache
@@ -89,8 +98,12 @@ def catalogue(folder: Path = EVENTS) -> Catalogue:
     made.sort(key=lambda schema: (schema.slug, schema.version))
     shared = tuple(schema for schema in made if schema.slug == COMMON)
     result = Catalogue(folder, tuple(schema for schema in made if schema.slug != COMMON), shared)
+    by_event: dict[str, str] = {}
     for schema in result.events:
         result.bundled(schema)
+        result.validator(schema)
+        if by_event.setdefault(schema.event.lower(), schema.slug) != schema.slug:
+            raise ContractInvalid(f"{schema.name}: {schema.event} is the event of another schema", _REMEDY)
     return result
 
 
@@ -116,7 +129,9 @@ def shape(schema: Any) -> Any:
 def published(folder: Path = EVENTS) -> dict[str, Any]:
     """Shapes of the published versions by name, as `order-completed/v1`; empty where nothing was published."""
     path = folder / "published.json"
-    found: dict[str, Any] = read_json(path) if path.exists() else {}
+    found = read_json(path) if path.exists() else {}
+    if not isinstance(found, dict):
+        raise ContractInvalid(f"{_short(path)}: is no JSON object", "take the file from version control")
     return found
 
 
@@ -129,10 +144,15 @@ def evolution_faults(known: Catalogue) -> Iterator[str]:
         if name not in pinned:
             yield f"{name}: is not published: run `tidemark contracts publish`"
         elif pinned[name] != shape(schema.schema):
-            broken = breaking_changes(pinned[name], shape(schema.schema))
+            broken = breaking_changes(_as_judged(pinned[name]), _as_judged(shape(schema.schema)))
             how = "; ".join(broken) or "nothing that breaks, yet a published version stays as it is"
             yield f"{name}: was edited after it was published ({how}): add the next version instead"
     yield from _steps(known)
+
+
+def _as_judged(shaped: Any) -> Any:
+    # What is shared has definitions only: each is judged like a property.
+    return {"properties": shaped["$defs"]} if isinstance(shaped, dict) and "$defs" in shaped else shaped
 
 
 def _steps(known: Catalogue) -> Iterator[str]:
@@ -156,8 +176,7 @@ def _load(path: Path, version: int) -> EventSchema:
     try:
         jsonschema_rs.meta.validate(schema)
     except jsonschema_rs.ValidationError as error:
-        place = "/" + "/".join(map(str, error.instance_path))
-        raise ContractInvalid(f"{_short(path)}: no valid JSON Schema at {place}: {error.message}", _REMEDY) from error
+        raise ContractInvalid(f"{_short(path)}: {_place(error)}", _REMEDY) from error
     loaded = EventSchema(path.parent.name, version, schema)
     is_common = loaded.slug == COMMON
     wanted = f"urn:tidemark:{'' if is_common else 'event:'}{loaded.slug}:v{version}"
@@ -166,6 +185,10 @@ def _load(path: Path, version: int) -> EventSchema:
     if not is_common and not isinstance(schema.get("title"), str):
         raise ContractInvalid(f"{_short(path)}: title must name the event", _REMEDY)
     return loaded
+
+
+def _place(error: jsonschema_rs.ValidationError) -> str:
+    return f"no valid JSON Schema at /{'/'.join(map(str, error.instance_path))}: {error.message}"
 
 
 def _short(path: Path) -> str:

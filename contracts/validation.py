@@ -80,11 +80,10 @@ Compiled = dict[int, tuple[EventSchema, jsonschema_rs.Draft202012Validator]]
 @cache
 def _validators(folder: Path) -> dict[tuple[str, str], Compiled]:
     known = catalogue(folder)
-    registry = known.registry()
     compiled: dict[tuple[str, str], Compiled] = {}
     for schema in known.events:
-        validator = jsonschema_rs.Draft202012Validator(schema.schema, registry=registry, offline=True)
-        compiled.setdefault((schema.call_type, schema.event.lower()), {})[schema.version] = (schema, validator)
+        versions = compiled.setdefault((schema.call_type, schema.event.lower()), {})
+        versions[schema.version] = (schema, known.validator(schema))
     return compiled
 
 

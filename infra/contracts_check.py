@@ -31,7 +31,10 @@ class Fault:
 
 
 def own_faults(known: Catalogue) -> list[Fault]:
-    """What is amiss in the contracts: samples, dictionary and evolution. Empty means sound."""
+    """What is amiss in the contracts: samples, dictionary and evolution. Empty means sound.
+
+    Raises `ContractInvalid` for a schema that cannot be used at all, or a sample that is none.
+    """
     samples = [fault for schema in known.newest() for fault in _sample_faults(known, schema.slug)]
     meanings = [
         Fault(schema.name, schema.event, pointer, "dictionary", "is not in contracts/dictionary.py")
@@ -102,7 +105,7 @@ def _fails(known: Catalogue, slug: str, path: Path) -> Iterator[Fault]:
     try:
         wanted = (sample["expect"]["pointer"], sample["expect"]["keyword"])
         found = findings(sample["message"], folder=known.folder)
-    except (KeyError, TypeError) as error:
+    except (KeyError, TypeError, AttributeError) as error:
         raise ContractInvalid(
             f"{place}: not of the form {{expect: {{pointer, keyword}}, message}}", "see others"
         ) from error

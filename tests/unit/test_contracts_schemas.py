@@ -154,12 +154,38 @@ def edit(path: Path, **changes: Any) -> None:
             '{"$id": "urn:tidemark:event:page:v1", "title": "page", "$ref": "urn:tidemark:common:v1#/$defs/nothing"}',
             "defs/nothing leads nowhere",
         ),
+        ('{"$id": "urn:tidemark:event:page:v1", "title": "Alias"}', "page/v1: Alias is the event of another schema"),
+        (
+            '{"$id": "urn:tidemark:event:page:v1", "title": "page", "properties": {"a": {"pattern": "("}}}',
+            "page/v1.json: no valid JSON Schema at .*pattern",
+        ),
     ],
 )
 def test_a_broken_schema_file_is_named_with_its_place(copy: Path, text: str, says: str) -> None:
     (copy / "page/v1.json").write_text(text)
     with pytest.raises(ContractInvalid, match=says):
         catalogue(copy)
+
+
+def test_references_in_a_circle_are_found(copy: Path) -> None:
+    common = read_json(copy / "common/v1.json")
+    common["$defs"]["text"] = {"items": {"$ref": "urn:tidemark:common:v1#/$defs/text"}}
+    edit(copy / "common/v1.json", **common)
+    with pytest.raises(ContractInvalid, match="lead in a circle"):
+        catalogue(copy)
+
+
+@pytest.mark.parametrize("text", ["[]", "{", '{"message": {}}', '{"expect": {}, "message": {}}', '{"expect": 1}'])
+def test_a_sample_that_is_none_is_a_typed_error(copy: Path, text: str) -> None:
+    (copy / "page/samples/fail/page-text.json").write_text(text)
+    with pytest.raises(ContractInvalid, match=r"page-text\.json"):
+        faults(copy)
+
+
+def test_a_broken_list_of_published_versions_is_a_typed_error(copy: Path) -> None:
+    (copy / "published.json").write_text("[]")
+    with pytest.raises(ContractInvalid, match=r"events/published\.json: is no JSON object"):
+        faults(copy)
 
 
 def faults(folder: Path) -> list[str]:
@@ -185,7 +211,8 @@ def test_a_change_of_what_is_shared_is_found(copy: Path) -> None:
     common = read_json(copy / "common/v1.json")
     common["$defs"]["currency"]["pattern"] = "^[A-Z]{3}$"
     edit(copy / "common/v1.json", **common)
-    assert any(fault.startswith("common/v1") for fault in faults(copy))
+    assert any("was published (/currency: pattern was added or changed)" in fault for fault in faults(copy))
+    assert any("product-viewed/samples/pass/odd.json: should pass" in fault for fault in faults(copy))
 
 
 def test_a_lost_version_a_gap_and_a_breaking_version_are_found(copy: Path) -> None:
