@@ -87,3 +87,7 @@ class PortTaken(TidemarkError):
     """A port a server was told to use is in use."""
 
     exit_code = 10
+
+
+class ContractInvalid(TidemarkError):
+    """An event's schema, sample or published shape cannot be used."""

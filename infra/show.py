@@ -63,7 +63,7 @@ def columns(title: str, header: Sequence[str], rows: Sequence[Sequence[Any]]) ->
     """A small table of given rows."""
     shown = Table(title=title, title_justify="left", header_style="bold")
     for name in header:
-        shown.add_column(name)
+        shown.add_column(name, overflow="fold")
     for row in rows:
         shown.add_row(*[_cell(v) for v in row])
     return shown
