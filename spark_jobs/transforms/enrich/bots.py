@@ -37,7 +37,9 @@ _WORDS: Final = {
         r"|restsharp|httparty|faraday|mechanize|^deno/|^bun/|reqwest|\bhyper/|^rest-client|^symfony|\blwp\b|typhoeus"
         r"|winhttp|urlgrabber|^requests\b|^pycurl|http\.rb|^ok?urllib|superagent",
     ),
-    "contact_address": re.compile(r"(?:\+|[(;,-]) ?https?:|[a-z0-9_.-]+(?:@|\[at\]| at )[a-z0-9-]+(?:\.|\[dot\]| dot )[a-z]{2,}"),
+    "contact_address": re.compile(
+        r"(?:\+|[(;,-]) ?https?:|[a-z0-9_.-]+(?:@|\[at\]| at )[a-z0-9-]+(?:\.|\[dot\]| dot )[a-z]{2,}"
+    ),
 }
 
 

@@ -25,7 +25,9 @@ _TV: Final = re.compile(
     re.IGNORECASE,
 )
 _CONSOLE: Final = re.compile(r"playstation|xbox|nintendo|steam deck|ouya", re.IGNORECASE)
-_TABLET: Final = re.compile(r"ipad|\btablet\b(?! pc)|playbook|kindle(?!.*\bsd4930ur)|\bsilk/(?!.*\bmobile\b)", re.IGNORECASE)
+_TABLET: Final = re.compile(
+    r"ipad|\btablet\b(?! pc)|playbook|kindle(?!.*\bsd4930ur)|\bsilk/(?!.*\bmobile\b)", re.IGNORECASE
+)
 _MOBILE: Final = re.compile(
     r"iphone|ipod|\bmobi|windows phone|iemobile|blackberry|\bbb10\b|opera mini|opera mobi|kaios|symbian|series ?[46]0"
     r"|\bmidp|j2me|\bdalvik/|nokia|webos/|maemo|meego|bada/|fennec|palmos|palmsource|ucweb|\bwatch",
