@@ -87,3 +87,15 @@ class PortTaken(TidemarkError):
     """A port a server was told to use is in use."""
 
     exit_code = 10
+
+
+class GeoDatabaseInvalid(TidemarkError):
+    """A geography database is there and is no MaxMind DB, is damaged, or cannot be read."""
+
+    exit_code = 27
+
+
+class SaleCalendarInvalid(TidemarkError):
+    """A calendar of sale events cannot be used as it is written."""
+
+    exit_code = 28

@@ -33,10 +33,12 @@ _MOBILE: Final = re.compile(
     r"|\bmidp|j2me|\bdalvik/|nokia|webos/|maemo|meego|bada/|fennec|palmos|palmsource|ucweb|\bwatch",
     re.IGNORECASE,
 )
+_BY_WORDS: Final = (("tv", _TV), ("other", _CONSOLE), ("tablet", _TABLET), ("mobile", _MOBILE))
 _DESKTOP_SYSTEMS: Final = frozenset(
-    ("Windows", "Mac OS X", "Mac OS", "Linux", "Ubuntu", "Kubuntu", "Debian", "Fedora", "Red Hat", "SUSE", "Mint")
-    + ("CentOS", "Gentoo", "Arch Linux", "Mandriva", "Slackware", "PCLinuxOS", "Puppy", "VectorLinux", "Chrome OS")
-    + ("FreeBSD", "OpenBSD", "NetBSD", "DragonFly BSD", "Solaris", "BeOS", "Haiku"),
+    "Windows|Mac OS X|Mac OS|Linux|Ubuntu|Kubuntu|Debian|Fedora|Red Hat|SUSE|Mint|CentOS|Gentoo|Arch Linux|Mandriva"
+    "|Slackware|PCLinuxOS|Puppy|VectorLinux|Chrome OS|FreeBSD|OpenBSD|NetBSD|DragonFly BSD|Solaris|BeOS|Haiku".split(
+        "|"
+    ),
 )
 
 
@@ -75,19 +77,11 @@ def _resolver() -> Resolver:
 def _class(user_agent: str, system: str | None, browser: str | None, family: str | None) -> str | None:
     if family == SPIDER:
         return "bot"
-    if _TV.search(user_agent):
-        return "tv"
-    if _CONSOLE.search(user_agent):
-        return "other"
-    if _TABLET.search(user_agent):
-        return "tablet"
-    if _MOBILE.search(user_agent):
-        return "mobile"
+    named = next((name for name, pattern in _BY_WORDS if pattern.search(user_agent)), None)
+    if named is not None:
+        return named
     if system == "Android":
         # By Google's advice phones say Mobile in a browser's string; an app's own string says nothing either way.
         return "tablet" if user_agent.startswith("Mozilla/") else "mobile"
-    if system in _DESKTOP_SYSTEMS:
-        return "desktop"
-    if system == "iOS":
-        return "mobile"
-    return None if (system or browser or family) is None else "other"
+    by_system = "desktop" if system in _DESKTOP_SYSTEMS else "mobile" if system == "iOS" else "other"
+    return None if (system or browser or family) is None else by_system

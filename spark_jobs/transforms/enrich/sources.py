@@ -61,7 +61,7 @@ HOSTS: Final[dict[str, str]] = {
         "chatgpt.com chat.openai.com perplexity.ai claude.ai gemini.google.com bard.google.com notebooklm.google.com"
         " copilot.microsoft.com copilot.com copilot.cloud.microsoft m365.cloud.microsoft deepseek.com grok.com x.ai"
         " mistral.ai meta.ai you.com phind.com poe.com kimi.com kimi.ai moonshot.cn doubao.com qwen.ai tongyi.com"
-        " pi.ai character.ai chat.z.ai yiyan.baidu.com chat.baidu.com duck.ai venice.ai lechat.mistral.ai huggingface.co",
+        " pi.ai character.ai chat.z.ai yiyan.baidu.com chat.baidu.com duck.ai venice.ai",
     ),
     **_of(
         SEARCH,
