@@ -11,7 +11,8 @@ from functools import cache, lru_cache
 from typing import Final
 
 from crawleruseragents import CRAWLER_USER_AGENTS_DATA
-from ua_parser import BestAvailableResolver, Domain, Resolver
+from ua_parser import BestAvailableResolver, Domain, Resolver, UserAgent
+from ua_parser.core import Matcher
 from ua_parser.matchers import UserAgentMatcher
 
 from spark_jobs.transforms.enrich.device import LONGEST_AGENT, MOST_AGENTS, SPIDER, device_of
@@ -69,5 +70,5 @@ def _is_listed(text: str) -> bool:
 @cache
 def _listed() -> Resolver:
     """All patterns of the list at once: ua-parser's engine skips those whose literal parts are not in the string."""
-    matchers = [UserAgentMatcher(entry["pattern"], "crawler") for entry in CRAWLER_USER_AGENTS_DATA]
+    matchers: list[Matcher[UserAgent]] = [UserAgentMatcher(entry["pattern"], "crawler") for entry in CRAWLER_USER_AGENTS_DATA]
     return BestAvailableResolver((matchers, [], []))

@@ -61,7 +61,7 @@ DIRECT: Final = Touch("(direct)", "(none)", None, None, None, None, "Direct", is
 
 
 def touch_of(referrer: str | None, landing: str | None) -> Touch:
-    """The source of a hit at URL `landing` (also a bare path or query) that came from URL `referrer`. Raises nothing."""
+    """The source of a hit at URL `landing` (also a bare path or query) that came from URL `referrer`."""
     given = _parameters(landing)
     term, content = given.get("utm_term"), given.get("utm_content")
     campaign = given.get("utm_campaign")
@@ -135,7 +135,7 @@ def category_of(source: str) -> str | None:
 
 @lru_cache(_MOST_HOSTS)
 def site_of(host: str | None) -> str | None:
-    """The registrable domain of a lower-case host (https://publicsuffix.org/list/); the host itself where it has none."""
+    """The registrable domain of a lower-case host (https://publicsuffix.org/list/), else the host."""
     if not host or host.rpartition(".")[2].isdecimal() or ":" in host:
         return host or None
     return _suffixes().privatesuffix(host) or host

@@ -1,4 +1,4 @@
-"""Sale events by day and country, from a CSV calendar: name,start,end[,country]; days inclusive, country ISO alpha-2."""
+"""Sale events by day and country, from a CSV calendar: name,start,end[,country]; days inclusive, country ISO 3166."""
 
 from __future__ import annotations
 
