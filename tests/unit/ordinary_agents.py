@@ -1,3 +1,4 @@
+# ruff: noqa: E501 - agents are as long as they are
 """User-Agent strings of ordinary people's browsers, apps, televisions and consoles: none of them is a robot."""
 
 from __future__ import annotations

@@ -70,5 +70,7 @@ def _is_listed(text: str) -> bool:
 @cache
 def _listed() -> Resolver:
     """All patterns of the list at once: ua-parser's engine skips those whose literal parts are not in the string."""
-    matchers: list[Matcher[UserAgent]] = [UserAgentMatcher(entry["pattern"], "crawler") for entry in CRAWLER_USER_AGENTS_DATA]
+    matchers: list[Matcher[UserAgent]] = [
+        UserAgentMatcher(entry["pattern"], "crawler") for entry in CRAWLER_USER_AGENTS_DATA
+    ]
     return BestAvailableResolver((matchers, [], []))
