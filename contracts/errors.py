@@ -91,3 +91,15 @@ class PortTaken(TidemarkError):
 
 class ContractInvalid(TidemarkError):
     """An event's schema, sample or published shape cannot be used."""
+
+
+class GeoDatabaseInvalid(TidemarkError):
+    """A geography database is there and is no MaxMind DB, is damaged, or cannot be read."""
+
+    exit_code = 29
+
+
+class SaleCalendarInvalid(TidemarkError):
+    """A calendar of sale events cannot be used as it is written."""
+
+    exit_code = 28

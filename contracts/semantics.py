@@ -6,10 +6,21 @@ import ast
 import hashlib
 from collections.abc import Mapping
 from functools import cache
+from importlib.metadata import version
 from pathlib import Path
 
 _ROOT = Path(__file__).resolve().parents[1]
 _RULE_FOLDERS = ("contracts", "spark_jobs/transforms")
+# Packages whose tables decide results.
+_RULE_PACKAGES = (
+    "crawler-user-agents",
+    "holidays",
+    "publicsuffixlist",
+    "tzdata",
+    "ua-parser",
+    "ua-parser-builtins",
+    "ua-parser-rs",
+)
 # What these say cannot change a result: they describe, refuse or configure.
 _NOT_RULES = frozenset(
     {
@@ -40,6 +51,10 @@ def _code_hash() -> str:
             name = path.relative_to(_ROOT).as_posix()
             if name not in _NOT_RULES:
                 digest.update(f"{name}\n{normalised(path.read_text())}\n".encode())
+        for path in sorted((_ROOT / folder).rglob("*.csv")):
+            digest.update(f"{path.relative_to(_ROOT).as_posix()}\n{path.read_text()}\n".encode())
+    for package in _RULE_PACKAGES:
+        digest.update(f"{package}=={version(package)}\n".encode())
     return digest.hexdigest()
 
 
