@@ -30,7 +30,7 @@ from speed_layer import failpoints, running, source
 from speed_layer.checkpoint import Checkpoint
 from speed_layer.generations import RECREATED_REMEDY, check_not_lost
 from speed_layer.observe import QueryMetrics
-from speed_layer.store import open_store
+from speed_layer.store import Log, open_store
 from speed_layer.store.delta_log import commits
 from speed_layer.topics import Topics, check_held
 
@@ -59,11 +59,11 @@ def committed(path: str, log_number: int, topic_id: str) -> dict[int, int]:
 class Bronze:
     """The bronze query of one log. Raises `RecordsLost` where Kafka no longer holds what comes next."""
 
-    def __init__(self, settings: Settings, topics: Topics, log_number: int, metrics: QueryMetrics) -> None:
-        self._settings, self._topics, self._log, self._metrics = settings, topics, log_number, metrics
+    def __init__(self, settings: Settings, topics: Topics, log_: Log, metrics: QueryMetrics) -> None:
+        self._settings, self._topics, self._log, self._metrics = settings, topics, log_.number, metrics
         self._path = settings.table_path(TABLE)
-        self._topic_id = topics.topic_id(EVENTS.name)
-        self.reached = committed(self._path, log_number, self._topic_id)
+        self._topic_id = log_.topic_id
+        self.reached = committed(self._path, log_.number, self._topic_id)
         check_held(topics.beginnings(EVENTS.name), self.reached)
         self._start = {p: self.reached.get(p, 0) for p in topics.partitions(EVENTS.name)}
         self._checkpoint = Checkpoint(self._folder(), EVENTS.name)
@@ -147,14 +147,14 @@ class Bronze:
             raise TopicRecreated(f"Topic {EVENTS.name} was deleted and created again", RECREATED_REMEDY)
 
 
-def log_number(settings: Settings, topics: Topics) -> int:
-    """The number of the topic as it is now. Raises `TopicRecreated` where no generation has taken it up yet."""
+def log_now(settings: Settings, topics: Topics) -> Log:
+    """The log that the topic is now. Raises `TopicRecreated` where no generation has taken it up yet."""
     topic_id = topics.topic_id(EVENTS.name)
     with open_store(settings.store).write() as writer:
         check_not_lost(writer, settings)
         if writer.logs() and writer.log_of(topic_id) is None:
             raise TopicRecreated(f"Topic {EVENTS.name} was deleted and created again", RECREATED_REMEDY)
-        return writer.register_log(EVENTS.name, topic_id, datetime.now(UTC)).number
+        return writer.register_log(EVENTS.name, topic_id, datetime.now(UTC))
 
 
 class Main:
@@ -172,11 +172,11 @@ class Main:
         topics = Topics(s.bootstrap)
         for topic in (EVENTS, REJECTED):
             topics.ensure(topic, s.partitions)
-        number = log_number(s, topics)
-        self._bronze = bronze = Bronze(s, topics, number, metrics)
+        reads = log_now(s, topics)
+        self._bronze = bronze = Bronze(s, topics, reads, metrics)
         spark = build_session(s, "tidemark-bronze", ensure_jars().spark, streaming=True, memory="768m")
         query = bronze.start(spark)
-        self._log.info("started", log_number=number)
+        self._log.info("started", log_number=reads.number)
         running.watch(query, stopping, bronze.check)
         spark.stop()
 

@@ -54,7 +54,9 @@ class Live:
         self._settings, self._store, self._topics, self._running = settings, store, topics, running
         self._hash, self._dead_letters, self._metrics = semantics_hash, dead_letters, metrics
         self._checkpoint = Checkpoint(running.checkpoint, EVENTS.name)
-        self._topic_id = topics.topic_id(EVENTS.name)
+        with store.read() as reader:
+            # The topic that the generation reads: asked of Kafka now, it might be another already.
+            (self._topic_id,) = (k.topic_id for k in reader.logs() if k.number == running.generation.log)
         self._seen = Seen(running.seen, settings.dedupe_horizon_seconds)
         self._keep = firsts(Server(self._seen, settings.host).address)
         self.failure: TidemarkError | None = None
@@ -77,13 +79,14 @@ class Live:
     def _batch(self, batch: DataFrame, number: int) -> None:
         began = time.monotonic()
         extent = self._checkpoint.range_of(number, dict(self._running.generation.start))
-        self.check_topic()
         failpoints.reach("live.mid_batch")
         few = span(extent.start, extent.end) <= _FEW_RECORDS
         self._seen.begin(extent.time_ms)
         stage = partials_stage(self._settings.rules, self._running.counts_from, self._keep)
         tables = collect(batch.coalesce(1) if few else batch, stage)
         self._seen.sync()
+        # An id never comes back: where it is the same after reading, everything was read from that topic.
+        self.check_topic()
         computed = time.monotonic()
         rejected, received = tables.pop(REJECTED, None), tables.pop(RECEIVED, None)
         tables[QUALITY.name] = with_duplicates(

@@ -235,16 +235,27 @@ class Installation:
         self.until(lambda: covers(self.bronze_reached(), ends), f"bronze to reach {ends}")
 
     def reached(self) -> dict[int, int]:
-        """How far the merged answer reaches; empty where there is none."""
+        """How far the merged answer reaches in the topic as it is; empty where there is none."""
         try:
             with serving.connect(self.settings) as tm:
-                return dict(tm.as_of.offsets)
+                return dict(tm.as_of.offsets) if tm.as_of.log == self.log_now() else {}
         except (StoreUnavailable, RulesChanged):
             return {}
 
     def bronze_reached(self) -> dict[int, int]:
-        found = bronze_reach(self.settings, None)
+        """How far bronze reaches in the topic as it is."""
+        log = self.log_now()
+        found = bronze_reach(self.settings, log) if log else None
         return {int(p): o for p, o in found["offsets"].items()} if found else {}
+
+    def log_now(self) -> int | None:
+        """The log that the topic is now; None where no process has taken it up yet."""
+        try:
+            with open_store(self.settings.store, create=False) as store, store.read() as reader:
+                log = reader.log_of(self.topics.topic_id(EVENTS.name))
+        except StoreUnavailable:
+            return None
+        return log.number if log else None
 
     # Commands and answers.
 
