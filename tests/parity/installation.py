@@ -20,7 +20,7 @@ from spark_jobs.jobs.gold import build_gold
 from spark_jobs.jobs.seal import BRONZE as BRONZE_TABLE
 from spark_jobs.jobs.seal import seal
 from spark_jobs.jobs.silver import build_silver
-from spark_jobs.stages import RECEIVED, REJECTED
+from spark_jobs.stages import RECEIVED, REJECTED, partials_stage
 from spark_jobs.transforms.batches import RECORD
 from speed_layer.checkpoint import BatchRange
 from speed_layer.generations import Running
@@ -65,7 +65,7 @@ class Installation:
         records = self._between(self._kept, self._live, until).select(RECORD.names)
         extent = BatchRange(self._live, until, BATCH_MS * self._batches)
         frame = self.spark.createDataFrame(records).repartition(2)
-        tables = collect(frame, self.settings.rules, self.running.counts_from)
+        tables = collect(frame, partials_stage(self.settings.rules, self.running.counts_from))
         tables.pop(REJECTED, None)
         tables.pop(RECEIVED, None)
         quality = tables.get(QUALITY.name, QUALITY_SCHEMA.empty_table())
