@@ -88,10 +88,14 @@ class Merge:
         for d in self.algebra.derived.values():
             sums = self._sums(d)
             both = f"SELECT * FROM base_{d.name} UNION ALL SELECT * FROM delta_{d.name}"
-            added = ", ".join([*d.keys, *(f"sum({c})::BIGINT AS {c}" for c in sums)])
+            added = self._added(d)
             any_left = " OR ".join(f"{c} <> 0" for c in sums)
             summed = f"SELECT {added} FROM ({both}) GROUP BY ALL"
             self._work.execute(f"CREATE VIEW all_{d.name} AS SELECT * FROM ({summed}) WHERE {any_left}")
+
+    def _added(self, d: Derived) -> str:
+        """The columns of rows of equal key added up."""
+        return ", ".join([*d.keys, *(f"sum({c})::BIGINT AS {c}" for c in self._sums(d))])
 
     def _sums(self, d: Derived) -> list[str]:
         return [c for c in self._empty[d.name].column_names if c not in d.keys]
@@ -120,7 +124,7 @@ class Merge:
                 raise _damaged(self._settings.table_path(f"gold.{name}"), version, error) from error
 
     def _prepare(self, m: Measure) -> list[str]:
-        """Prepare what merging new partials of `m` takes, and give it in order: planned once, run for every batch.
+        """Prepare what merging new partials of `m` takes, and give it in order: declared once, run for every batch.
 
         The new partials are in `given_<m>`; the rows of their keys leave as `gone_<m>` and return as `came_<m>`.
         """
@@ -157,7 +161,7 @@ class Merge:
             f"SELECT {', '.join([*d.keys, *columns])} FROM ({_derived_of(f'{side}_{d.source}', d)})"
             for side, columns in sides.items()
         )
-        added = ", ".join([*d.keys, *(f"sum({c})::BIGINT AS {c}" for c in sums)])
+        added = self._added(d)
         any_left = " OR ".join(f"sum({c}) <> 0" for c in sums)
         moved = f"SELECT {added} FROM ({signed}) GROUP BY {', '.join(d.keys)} HAVING {any_left}"
         return f"INSERT INTO delta_{d.name} {moved}"
@@ -168,7 +172,7 @@ class Merge:
         if self._applied % _COMPACT_EVERY:
             return
         for d in self.algebra.derived.values():
-            added = ", ".join([*d.keys, *(f"sum({c})::BIGINT AS {c}" for c in self._sums(d))])
+            added = self._added(d)
             self._replace(f"delta_{d.name}", self._rows(f"SELECT {added} FROM delta_{d.name} GROUP BY ALL"))
 
     def _replace(self, table: str, rows: pa.Table) -> None:

@@ -87,19 +87,18 @@ def from_ipc(payload: bytes) -> pa.Table:
 
 def spark_schema(schema: pa.Schema) -> StructType:
     """An Arrow schema as Spark's, with every timestamp a UTC instant."""
-    fields = [pa.field(f.name, retype(f.type, "UTC")) for f in schema]
-    return from_arrow_schema(pa.schema(fields), prefer_timestamp_ntz=False)
+    return from_arrow_schema(_in_zone(schema, "UTC"), prefer_timestamp_ntz=False)
 
 
 def map_tables(df: DataFrame, schema: pa.Schema, make: Callable[[pa.RecordBatchReader], pa.Table]) -> DataFrame:
     """Each partition of `df`, as one stream of naive timestamps, through `make`; the results have `schema`."""
-    wanted = pa.schema([pa.field(f.name, retype(f.type, "UTC")) for f in schema])
+    wanted = _in_zone(schema, "UTC")
 
     def run(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         first = next(batches, None)
         if first is None:
             return
-        naive = pa.schema([pa.field(f.name, retype(f.type, None)) for f in first.schema])
+        naive = _in_zone(first.schema, None)
         stream = pa.RecordBatchReader.from_batches(naive, (b.cast(naive) for b in _again(first, batches)))
         yield from instants(make(stream)).cast(wanted).to_batches()
 
@@ -108,13 +107,17 @@ def map_tables(df: DataFrame, schema: pa.Schema, make: Callable[[pa.RecordBatchR
 
 def map_batches(df: DataFrame, schema: pa.Schema, make: Callable[[pa.Table], pa.Table]) -> DataFrame:
     """Each Arrow batch of `df` by itself through `make`; the results have `schema`. Holds one batch in memory."""
-    wanted = pa.schema([pa.field(f.name, retype(f.type, "UTC")) for f in schema])
+    wanted = _in_zone(schema, "UTC")
 
     def run(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         for batch in batches:
             yield from instants(make(pa.Table.from_batches([batch]))).cast(wanted).to_batches()
 
     return df.mapInArrow(run, spark_schema(schema))
+
+
+def _in_zone(schema: pa.Schema, zone: str | None) -> pa.Schema:
+    return pa.schema([pa.field(f.name, retype(f.type, zone)) for f in schema])
 
 
 def _again(first: pa.RecordBatch, rest: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:

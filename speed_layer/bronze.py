@@ -28,7 +28,7 @@ from spark_jobs import delta_io
 from spark_jobs.session import build_session
 from speed_layer import failpoints, running, source
 from speed_layer.checkpoint import Checkpoint
-from speed_layer.generations import RECREATED_REMEDY, check_not_lost
+from speed_layer.generations import RECREATED_REMEDY, check_not_lost, check_topic
 from speed_layer.observe import QueryMetrics
 from speed_layer.store import Log, open_store
 from speed_layer.store.delta_log import commits
@@ -143,8 +143,7 @@ class Bronze:
         self._metrics.behind(self._topics.ends(EVENTS.name), self.reached)
 
     def _check_topic(self) -> None:
-        if self._topics.topic_id(EVENTS.name) != self._topic_id:
-            raise TopicRecreated(f"Topic {EVENTS.name} was deleted and created again", RECREATED_REMEDY)
+        check_topic(self._topics, self._topic_id)
 
 
 def log_now(settings: Settings, topics: Topics) -> Log:

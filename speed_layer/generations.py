@@ -35,6 +35,12 @@ class Running:
         return self.checkpoint / _SEEN
 
 
+def check_topic(topics: Topics, topic_id: str) -> None:
+    """Raise `TopicRecreated` where the events' topic is not the one of this id."""
+    if topics.topic_id(EVENTS.name) != topic_id:
+        raise TopicRecreated(f"Topic {EVENTS.name} was deleted and created again", RECREATED_REMEDY)
+
+
 def counts_from(reader: Reader, generation: Generation) -> dict[int, int]:
     """Where the generation's partials begin: below lies only the warm-up of its deduplication."""
     note = reader.note(f"counts_from:{generation.number}")

@@ -18,7 +18,7 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql.streaming.query import StreamingQuery
 
 from contracts.algebra import QUALITY_SCHEMA, Algebra, connect
-from contracts.errors import RecordsLost, TidemarkError, TopicRecreated
+from contracts.errors import RecordsLost, TidemarkError
 from contracts.measures import QUALITY
 from contracts.names import span
 from contracts.settings import Settings
@@ -28,7 +28,7 @@ from spark_jobs.transforms.batches import RECORD
 from speed_layer import failpoints, source
 from speed_layer.checkpoint import BatchRange, Checkpoint
 from speed_layer.dead_letters import DeadLetters
-from speed_layer.generations import Running, adopt_when_caught_up
+from speed_layer.generations import Running, adopt_when_caught_up, check_topic
 from speed_layer.observe import LiveMetrics
 from speed_layer.seen import Seen, Server, firsts
 from speed_layer.store import Store
@@ -110,11 +110,7 @@ class Live:
 
         Where the new topic has fewer records than were read of the old one, Spark sees nothing new and runs no batch.
         """
-        if self._topics.topic_id(EVENTS.name) != self._topic_id:
-            raise TopicRecreated(
-                f"Topic {EVENTS.name} was deleted and created again while the live query ran",
-                "Publish what the old topic held with `tidemark nightly`, then run `tidemark generations new`.",
-            )
+        check_topic(self._topics, self._topic_id)
 
     def _record(self, number: int, extent: BatchRange, tables: Mapping[str, pa.Table]) -> str:
         with self._store.write() as writer:

@@ -25,11 +25,12 @@ import pyarrow as pa
 from rocksdict import BlockBasedOptions, Cache, Options, Rdict, WriteBatch
 
 from contracts.errors import CheckpointLost, TidemarkError
+from spark_jobs.stages import from_ipc, to_ipc
 
 KEY_BYTES = 16
 _PLACE = struct.Struct("<iqq")
 _CACHE_BYTES = 64 * 2**20
-_ASKED = pa.schema([("dedupe_key", pa.binary()), ("partition", pa.int32()), ("offset", pa.int64())])
+_ASKED = ["dedupe_key", "partition", "offset"]
 
 Address = tuple[tuple[str, int], bytes]
 
@@ -179,7 +180,7 @@ def firsts(address: Address) -> Callable[[pa.Table], pa.Table]:
 
 def _filter(address: Address, records: pa.Table) -> pa.Table:
     connection = _connection(address)
-    connection.send_bytes(_to_bytes(records.select(_ASKED.names)))
+    connection.send_bytes(to_ipc(records.select(_ASKED)))
     answer = connection.recv_bytes()
     if answer[:1] != b"+":
         raise RuntimeError(f"The memory of copies failed: {answer[1:].decode()}")
@@ -194,22 +195,14 @@ def _connection(address: Address) -> Connection:
 
 
 def _answer(seen: Seen, asked: bytes) -> bytes:
-    with pa.ipc.open_stream(asked) as reader:
-        table = reader.read_all()
-    keys, partitions, offsets = (table[name].to_pylist() for name in _ASKED.names)
+    table = from_ipc(asked)
+    keys, partitions, offsets = (table[name].to_pylist() for name in _ASKED)
     stamped = [i for i, key in enumerate(keys) if key is not None and len(key) == KEY_BYTES]
     kept = bytearray(b"\x01" * len(keys))
     found = seen.first([keys[i] for i in stamped], [(partitions[i], offsets[i]) for i in stamped]) if stamped else []
     for i, is_first in zip(stamped, found, strict=True):
         kept[i] = is_first
     return bytes(kept)
-
-
-def _to_bytes(table: pa.Table) -> bytes:
-    sink = pa.BufferOutputStream()
-    with pa.ipc.new_stream(sink, table.schema) as writer:
-        writer.write_table(table)
-    return bytes(sink.getvalue().to_pybytes())
 
 
 def _found(memory: Rdict, keys: list[bytes]) -> list[bytes | None]:

@@ -53,5 +53,5 @@ def reached(s: Stack, name: str) -> dict[int, int]:
     """What `live` or `bronze` has committed."""
     if name == "live":
         return s.reached()
-    found = list(commits(s.settings.table_path("bronze.events")))
-    return load_offsets(found[0].metadata["to"]) if found else {}
+    newest = next(commits(s.settings.table_path("bronze.events")), None)
+    return load_offsets(newest.metadata["to"]) if newest else {}

@@ -36,7 +36,7 @@ def run(rate: int = 2000, seconds: int = 600, warm_seconds: int = 60) -> dict[st
 def _sizes(s: Stack) -> dict[str, int]:
     home = s.settings.home
     return {
-        "store": sum(f.stat().st_size for f in home.glob("store.sqlite*")),
+        "store": _size(home, "store.sqlite*"),
         "seen": _size(home / "checkpoints", "**/seen/**/*"),
         "bronze": _size(home / "warehouse", "**/*"),
         "kafka": _size(home / "kafka", "**/*"),

@@ -7,7 +7,7 @@ import socket
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -44,7 +44,7 @@ class Stack:
 
     def rss_bytes(self, *names: str) -> int:
         """Resident memory of these processes and their children."""
-        return sum(_rss(self.processes[n]) for n in names)
+        return sum(rss_of(self.processes[n]) for n in names)
 
     def reached(self) -> dict[int, int]:
         """What the live query has committed."""
@@ -120,5 +120,12 @@ def _cpu(process: psutil.Process) -> float:
     return sum(t.user + t.system for t in (p.cpu_times() for p in every if p.is_running()))
 
 
-def _rss(process: psutil.Process) -> int:
-    return sum(p.memory_info().rss for p in [process, *process.children(recursive=True)] if p.is_running())
+def rss_of(process: psutil.Process) -> int:
+    """Resident bytes of a process and its children; those that have ended have none."""
+    found, every = 0, [process]
+    with suppress(psutil.NoSuchProcess):
+        every += process.children(recursive=True)
+    for each in every:
+        with suppress(psutil.NoSuchProcess):
+            found += each.memory_info().rss
+    return found

@@ -19,7 +19,7 @@ from infra.installation import environment
 from infra.local.processes import spawn
 from tests.bench.catchup import reached
 from tests.bench.feed import feed
-from tests.bench.stack import Stack, ends, stack
+from tests.bench.stack import Stack, ends, rss_of, stack
 
 # What a dashboard asks, over everything and over the last hour or day.
 QUERIES = {
@@ -73,7 +73,7 @@ def _nightly(s: Stack) -> dict[str, Any]:
         process = spawn(argv, env=environment(s.settings), stdout=file, stderr=None)
         watched = psutil.Process(process.pid)
         while process.poll() is None:
-            most = max(most, _rss(watched))
+            most = max(most, rss_of(watched))
             time.sleep(0.25)
     if process.returncode:
         raise RuntimeError(f"nightly ended with {process.returncode}")
@@ -83,13 +83,6 @@ def _nightly(s: Stack) -> dict[str, Any]:
         "peak_rss_mib": round(most / 2**20),
         "by_step": {name: round(seconds, 1) for name, seconds in said["seconds"].items()},
     }
-
-
-def _rss(process: psutil.Process) -> int:
-    try:
-        return sum(p.memory_info().rss for p in [process, *process.children(recursive=True)])
-    except psutil.NoSuchProcess:
-        return 0
 
 
 def _asked(s: Stack, rounds: int) -> dict[str, Any]:

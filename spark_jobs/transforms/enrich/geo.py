@@ -31,6 +31,7 @@ class Geo:
         """Raises `GeoDatabaseInvalid` where the file is there and cannot be used."""
         self._path = path
         self._reader = _open(path) if path else None
+        self._holds_ipv6 = self._reader is not None and self._reader.metadata().ip_version != 4  # noqa: PLR2004 - IPv4
 
     @property
     def is_present(self) -> bool:
@@ -42,7 +43,7 @@ class Geo:
         address = address_of(ip)
         if address is None or self._reader is None:
             return NOWHERE
-        if address.version == 6 and self._reader.metadata().ip_version == 4:  # noqa: PLR2004 - the versions' numbers
+        if address.version == 6 and not self._holds_ipv6:  # noqa: PLR2004 - IPv6
             return NOWHERE
         try:
             record = self._reader.get(address)

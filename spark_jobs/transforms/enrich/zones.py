@@ -24,7 +24,6 @@ def country_of(zone: ZoneInfo | None) -> str | None:
     return _countries().get(zone.key) if zone else None
 
 
-@cache
 def is_southern(country: str) -> bool:
     """Whether the country's first zone in zone.tab lies south of the equator."""
     return country in _southern()
