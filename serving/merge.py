@@ -92,6 +92,8 @@ class Merge:
             any_left = " OR ".join(f"{c} <> 0" for c in sums)
             summed = f"SELECT {added} FROM ({both}) GROUP BY ALL"
             self._work.execute(f"CREATE VIEW all_{d.name} AS SELECT * FROM ({summed}) WHERE {any_left}")
+        for name, table in self._empty.items():
+            self._work.execute(f"CREATE VIEW human_{name} AS {_without_bots(name, table.column_names)}")
 
     def _added(self, d: Derived) -> str:
         """The columns of rows of equal key added up."""
@@ -182,6 +184,18 @@ class Merge:
 
     def _rows(self, sql: str) -> pa.Table:
         return self._work.sql(sql).to_arrow_table()
+
+
+def _without_bots(name: str, columns: list[str]) -> str:
+    """What is left of a merged relation without what declared robots did; all of it where that is not told apart."""
+    if "is_declared_bot" in columns:
+        return f"SELECT * FROM all_{name} WHERE NOT is_declared_bot"
+    if "bot_events" in columns:
+        return f"SELECT * FROM all_{name} WHERE bot_events = 0"
+    if "bot_visitors" in columns:
+        human = "visitors - bot_visitors AS visitors, buyers - bot_buyers AS buyers"
+        return f"SELECT * REPLACE ({human}) FROM all_{name} WHERE visitors > bot_visitors"
+    return f"SELECT * FROM all_{name}"
 
 
 def _key(m: Measure) -> tuple[str, ...]:

@@ -11,6 +11,7 @@ import pyarrow.compute as pc
 from contracts.algebra import QUALITY_SCHEMA
 from contracts.fields import EVENT, UTC
 from contracts.reasons import Reason
+from spark_jobs.transforms.enrich.record import reference_of
 from spark_jobs.transforms.parse import Event, parse
 
 RECORD = pa.schema(
@@ -43,17 +44,18 @@ class Outcome:
 
 def outcome(records: pa.Table, rules: Mapping[str, str]) -> Outcome:
     """Parse every record (`RECORD`). Duplicates are gone before: each record here is good, rejected or no_consent."""
+    reference = reference_of(rules)
     parsed = [
-        parse(key, value, rules)
+        parse(key, value, rules, reference)
         for key, value in zip(records["dedupe_key"].to_pylist(), records["value"].to_pylist(), strict=True)
     ]
     statuses = pa.array([_status(p) for p in parsed], pa.string())
     reasons = pa.array([p.value if isinstance(p, Reason) else "" for p in parsed], pa.string())
     good = pc.equal(statuses, "good")
     events = [p for p in parsed if isinstance(p, Event) and p.may_analyse]
-    columns = list(zip(*events, strict=True)) if events else [()] * len(Event._fields)
+    columns = list(zip(*(e.row for e in events), strict=True)) if events else [()] * len(_PARSED)
     named = records.select(_NAMES).filter(good)
-    arrays = [_array(values, f) for values, f in zip(columns, _PARSED, strict=False)]
+    arrays = [_array(values, f) for values, f in zip(columns, _PARSED, strict=True)]
     return Outcome(
         pa.table([*named.columns, *arrays], schema=EVENT),
         _rejected(records, statuses, reasons),

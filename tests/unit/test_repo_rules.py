@@ -21,7 +21,18 @@ from spark_jobs.transforms.batches import REJECTED, SILVER
 
 # --- L0, purity: a result depends on the record, the code and the rules -------------------------------------------
 
-PURE_CONTRACTS = ("algebra", "derived", "envelope", "fields", "kinds", "measures", "money", "names", "reasons")
+PURE_CONTRACTS = (
+    "algebra",
+    "consent",
+    "derived",
+    "envelope",
+    "fields",
+    "kinds",
+    "measures",
+    "money",
+    "names",
+    "reasons",
+)
 # The clock, dice, files, the network, the environment, other threads.
 BANNED_MODULES = frozenset(
     "aiohttp asyncio calendar confluent_kafka http httpx io locale multiprocessing os pathlib platform random requests"
