@@ -1,7 +1,9 @@
 """The merge: gold as published, combined with the partials behind the cut, in an in-memory DuckDB.
 
-For each measure: the rows of *touched* keys are merged when partials arrive, the others stay gold's.
+For each measure of entities: the rows of *touched* keys are merged when partials arrive, the others stay gold's.
 For each derived table: gold's rows, plus `derive(touched merged) - derive(touched base)` as signed rows.
+For each other measure: gold's rows and the partials beside them. The views add up rows of equal key, so merging those
+with every batch would be work for nothing; `merged` gives them as one row a key.
 
 `apply` is one DuckDB transaction: a query sees the state before or after it, never between.
 """
@@ -25,7 +27,7 @@ from serving.cut import Snapshot
 from speed_layer.store.delta_log import said
 from speed_layer.store.runs import Manifest
 
-_COMPACT_EVERY = 500
+_COMPACT_EVERY = 64
 
 
 class Merge:
@@ -50,7 +52,7 @@ class Merge:
         for name in self.algebra.derived:
             with naming(self._work, given=self._empty[name]):
                 self._work.execute(f"CREATE TABLE delta_{name} AS SELECT * FROM given")
-        self._touching = {m.name: self._prepare(m) for m in self.algebra.measures.values()}
+        self._touching = {m.name: self._prepare(m) for m in self.algebra.measures.values() if m.entity}
         self._applied = 0
         self._loaded: tuple[str, dict[str, int]] | None = _gold_of(None)
         self._declare()
@@ -83,7 +85,9 @@ class Merge:
     def _declare(self) -> None:
         """The merged relations `all_<table>` that views are made of."""
         for m in self.algebra.measures.values():
-            untouched = f"SELECT * FROM base_{m.name} b ANTI JOIN touched_{m.name} t ON {_same(m, 'b', 't')}"
+            untouched = f"SELECT * FROM base_{m.name}"
+            if m.entity:
+                untouched += f" b ANTI JOIN touched_{m.name} t ON {_same(m, 'b', 't')}"
             self._work.execute(f"CREATE VIEW all_{m.name} AS {untouched} UNION ALL SELECT * FROM touched_{m.name}")
         for d in self.algebra.derived.values():
             sums = self._sums(d)
@@ -94,6 +98,13 @@ class Merge:
             self._work.execute(f"CREATE VIEW all_{d.name} AS SELECT * FROM ({summed}) WHERE {any_left}")
         for name, table in self._empty.items():
             self._work.execute(f"CREATE VIEW human_{name} AS {_without_bots(name, table.column_names)}")
+
+    def merged(self, name: str) -> str:
+        """SQL of a merged relation as the algebra has it: one row a key."""
+        measure = self.algebra.measures.get(name)
+        if measure is None or measure.entity:
+            return f"SELECT * FROM all_{name}"
+        return f"WITH parts AS (SELECT * FROM all_{name}) SELECT * FROM ({measure.combine})"
 
     def _added(self, d: Derived) -> str:
         """The columns of rows of equal key added up."""
@@ -150,6 +161,10 @@ class Merge:
 
     def _touch(self, m: Measure, parts: pa.Table) -> None:
         """Merge new partials into the rows they touch, and move what is derived from those."""
+        if not m.entity:
+            with naming(self._work, parts=parts):
+                self._work.execute(f"INSERT INTO touched_{m.name} SELECT * FROM parts")
+            return
         with naming(self._work, parts=parts):
             self._work.execute(f"INSERT INTO given_{m.name} SELECT * FROM parts")
         for step in self._touching[m.name]:
@@ -173,6 +188,10 @@ class Merge:
         self._applied += 1
         if self._applied % _COMPACT_EVERY:
             return
+        for m in self.algebra.measures.values():
+            if not m.entity:
+                held = f"WITH parts AS (SELECT * FROM touched_{m.name}) SELECT * FROM ({m.combine})"
+                self._replace(f"touched_{m.name}", self._rows(held))
         for d in self.algebra.derived.values():
             added = self._added(d)
             self._replace(f"delta_{d.name}", self._rows(f"SELECT {added} FROM delta_{d.name} GROUP BY ALL"))

@@ -46,39 +46,35 @@ class View:
 
 
 def _traffic_by(grain: str) -> View:
+    kinds = [f"{k}_events" for k in KINDS]
+    none = ", ".join(f"0 AS {c}" for c in ("events", *kinds))
     return View(
         f"traffic_{grain}",
         f"Events by kind, distinct visitors and buyers by {grain}. Exact.",
         f"""
-        SELECT coalesce(t.{grain}, v.{grain}) AS {grain}, coalesce(events, 0) AS events,
-               {", ".join(f"coalesce({k}_events, 0) AS {k}_events" for k in KINDS)},
-               coalesce(visitors, 0) AS visitors, coalesce(buyers, 0) AS buyers
-        FROM (
-            SELECT date_trunc('{grain}', minute)::TIMESTAMP AS {grain}, {_SUMMED} FROM all_traffic_minute GROUP BY ALL
-        ) t
-        FULL JOIN all_visitors_{grain} v ON t.{grain} = v.{grain}
+        SELECT {grain}, {_added(("events", *kinds, "visitors", "buyers"))} FROM (
+            SELECT date_trunc('{grain}', minute)::TIMESTAMP AS {grain}, events, {", ".join(kinds)},
+                   0 AS visitors, 0 AS buyers FROM all_traffic_minute
+            UNION ALL SELECT {grain}, {none}, visitors, buyers FROM all_visitors_{grain}
+        ) GROUP BY {grain}
         """,
         grain,
     )
 
 
 def _items(name: str, key: str, what: str) -> View:
-    measures = {"views": "a", "carts": "a", "purchases": "s", "units": "s", "revenue_minor": "s"}
-    columns = ", ".join(f"coalesce({side}.{c}, 0) AS {c}" for c, side in measures.items())
+    """Two tables added up rather than joined: so a filter on the hour reaches what they are read from."""
     singular = name.removesuffix("s")
-    added = {
-        side: f"SELECT hour, {key}, currency, {_added([c for c in measures if measures[c] == side])} "
-        f"FROM all_{singular}_{table} GROUP BY ALL"
-        for side, table in (("a", "activity"), ("s", "sales"))
-    }
     return View(
         name,
         f"Views, cart additions, purchases, units and revenue by hour, {what} and currency.",
         f"""
-        SELECT coalesce(a.hour, s.hour) AS hour, coalesce(a.{key}, s.{key}) AS {key},
-               coalesce(a.currency, s.currency) AS currency, {columns}
-        FROM ({added["a"]}) a FULL JOIN ({added["s"]}) s
-          ON a.hour = s.hour AND a.{key} IS NOT DISTINCT FROM s.{key} AND a.currency = s.currency
+        SELECT hour, {key}, currency, {_added(("views", "carts", "purchases", "units", "revenue_minor"))} FROM (
+            SELECT hour, {key}, currency, views, carts, 0 AS purchases, 0 AS units, 0 AS revenue_minor
+            FROM all_{singular}_activity
+            UNION ALL
+            SELECT hour, {key}, currency, 0, 0, purchases, units, revenue_minor FROM all_{singular}_sales
+        ) GROUP BY hour, {key}, currency
         """,
         "hour",
     )
@@ -211,7 +207,7 @@ VIEWS: dict[str, View] = {
         View(
             "quality",
             "What became of every record, by partition, status and reason.",
-            "SELECT * FROM all_quality",
+            'SELECT log, partition, status, reason, sum("rows")::BIGINT AS "rows" FROM all_quality GROUP BY ALL',
         ),
     )
 }
