@@ -15,6 +15,7 @@ from infra import show
 from infra.batch_commands import batch
 from infra.contracts_commands import contracts
 from infra.geo_commands import geo
+from infra.quality_commands import quality, restatements
 
 _ABOUT = "Customer-behaviour analytics with one exact answer."
 # A fault shows a plain traceback: the decorated one hides what the JVM said.
@@ -22,6 +23,8 @@ app = typer.Typer(no_args_is_help=True, add_completion=False, help=_ABOUT, prett
 app.add_typer(batch, name="batch")
 app.add_typer(contracts, name="contracts")
 app.add_typer(geo, name="geo")
+app.command()(quality)
+app.command()(restatements)
 generations = typer.Typer(no_args_is_help=True, help="Generations of the speed layer.")
 app.add_typer(generations, name="generations")
 

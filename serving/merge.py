@@ -22,6 +22,7 @@ from contracts.algebra import Algebra, Connection, connect, naive, naming
 from contracts.derived import Derived
 from contracts.errors import WarehouseDamaged
 from contracts.measures import Measure
+from contracts.reports import REPORTS
 from contracts.settings import Settings
 from serving.cut import Snapshot
 from speed_layer.store.delta_log import said
@@ -52,6 +53,9 @@ class Merge:
         for name in self.algebra.derived:
             with naming(self._work, given=self._empty[name]):
                 self._work.execute(f"CREATE TABLE delta_{name} AS SELECT * FROM given")
+        for report in REPORTS.values():
+            with naming(self._work, given=naive(report.schema.empty_table())):
+                self._work.execute(f"CREATE TABLE report_{report.name} AS SELECT * FROM given")
         self._touching = {m.name: self._prepare(m) for m in self.algebra.measures.values() if m.entity}
         self._applied = 0
         self._loaded: tuple[str, dict[str, int]] | None = _gold_of(None)
@@ -121,20 +125,25 @@ class Merge:
             for name in (*self.algebra.measures, *self.algebra.derived):
                 self._work.execute(f"DELETE FROM base_{name}")
                 if manifest:
-                    self._load(name, manifest)
+                    self._load(f"base_{name}", f"gold.{name}", self._empty[name].schema, manifest)
+            for report in REPORTS.values():
+                self._work.execute(f"DELETE FROM report_{report.name}")
+                if manifest and report.table in manifest.tables:
+                    schema = naive(report.schema.empty_table()).schema
+                    self._load(f"report_{report.name}", report.table, schema, manifest)
         for table in self.speed_tables:
             self._work.execute(f"DELETE FROM {table}")
 
-    def _load(self, name: str, manifest: Manifest) -> None:
-        wanted, version = self._empty[name].schema, manifest.tables[f"gold.{name}"]
-        stored = table_at(self._settings.table_path(f"gold.{name}"), version, manifest.cut.run_id)
+    def _load(self, into: str, table: str, wanted: pa.Schema, manifest: Manifest) -> None:
+        version = manifest.tables[table]
+        stored = table_at(self._settings.table_path(table), version, manifest.cut.run_id)
         rows = (naive(pa.Table.from_batches([b])).select(wanted.names).cast(wanted) for b in stored.to_batches())
         batches = (batch for table in rows for batch in table.to_batches())
         with naming(self._work, given=pa.RecordBatchReader.from_batches(wanted, batches)):
             try:
-                self._work.execute(f"INSERT INTO base_{name} SELECT * FROM given")
+                self._work.execute(f"INSERT INTO {into} SELECT * FROM given")
             except duckdb.InvalidInputException as error:
-                raise _damaged(self._settings.table_path(f"gold.{name}"), version, error) from error
+                raise _damaged(self._settings.table_path(table), version, error) from error
 
     def _prepare(self, m: Measure) -> list[str]:
         """Prepare what merging new partials of `m` takes, and give it in order: declared once, run for every batch.

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 from contracts.kinds import KINDS
 from contracts.measures import BREAKDOWNS, SKETCH_SIZE
+from contracts.reports import REPORTS
 
 WITHOUT_BOTS = "without_bots"
 _RELATION = re.compile(r"\ball_(?=[a-z])")
@@ -209,6 +210,7 @@ VIEWS: dict[str, View] = {
             "What became of every record, by partition, status and reason.",
             'SELECT log, partition, status, reason, sum("rows")::BIGINT AS "rows" FROM all_quality GROUP BY ALL',
         ),
+        *(View(r.name, r.description, f"SELECT * FROM report_{r.name}", r.time) for r in REPORTS.values()),
     )
 }
 

@@ -15,6 +15,7 @@ import pytest
 from contracts.algebra import Algebra, connect
 from contracts.fields import BRONZE, DESCRIPTIONS, EVENT
 from contracts.reasons import EXPLANATIONS, Reason
+from contracts.reports import REPORTS
 from contracts.settings import Settings
 from infra.local.paths import repo_root
 from spark_jobs.transforms.batches import REJECTED, SILVER
@@ -150,6 +151,7 @@ def schemas() -> dict[str, pa.Schema]:
     algebra = Algebra.of(Settings().rules)
     with connect() as con:
         gold = {name: algebra.empty(con, name).schema for name in [*algebra.measures, *algebra.derived]}
+    gold |= {report.table: report.schema for report in REPORTS.values()}
     return gold | {"event": EVENT, "bronze": BRONZE, "silver": SILVER, "rejected": REJECTED}
 
 
