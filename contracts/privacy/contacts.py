@@ -14,13 +14,15 @@ from typing import Final
 from urllib.parse import unquote
 
 _PERCENT = "%(?:25)*"
-_AT: Final = re.compile(f"[@\uff20\ufe6b]|{_PERCENT}40")
+# The last is JSON inside a text of JSON.
+_AT: Final = re.compile(rf"[@\uff20\ufe6b]|{_PERCENT}40|\\u0040")
+_DOT = rf"(?:\.|{_PERCENT}2[Ee])"
 # A byte of a letter that is not ASCII.
 _OCTET = f"{_PERCENT}[89A-Fa-f][0-9A-Fa-f]"
 # `logo@2x.png` is a picture for dense screens.
 _DENSE_PICTURE = r"\d(?:\.\d)?x\.(?:avif|gif|jpe?g|png|svg|webp)(?![\w.-])"
 _DOMAIN: Final = re.compile(
-    rf"(?!{_DENSE_PICTURE})(?:(?:[\w-]|{_OCTET})++\.)+(?:xn--[\w-]+|(?:[^\W\d_]|{_OCTET}){{2,}})"
+    rf"(?!{_DENSE_PICTURE})(?:(?:[\w-]|{_OCTET})++{_DOT})+(?:xn--[\w-]+|(?:[^\W\d_]|{_OCTET}){{2,}})"
 )
 # Read backwards from the @, no further than any local part is long, percent-encoded or not.
 _LOCAL_BACKWARDS: Final = re.compile(r"[\w.!$'*+^`{|}~%-]+|\"[^\"\n]{1,64}\"")

@@ -35,6 +35,8 @@ def found(text: str) -> list[str]:
         ("?email=ada%40b.example&x=1", ["ada@b.example"]),
         ("?next=%2Fa%3Femail%3Dada%40b.example%26to%3Dbob%2540c.example", ["ada@b.example", "bob@c.example"]),
         ("?q=J%C3%B6rg%40m%C3%BCller.example", ["jörg@müller.example"]),
+        ("?email=ada%40b%2Eexample&x", ["ada@b.example"]),
+        (r'{"email":"ada\u0040b.example"}', ["ada@b.example"]),
         ("100%ab@c.de", ["100\ufffd@c.de"]),
         ("call +49 (0)151 / 1234-5678 now", ["+49015112345678"]),
         ("+4915112345678", ["+4915112345678"]),
