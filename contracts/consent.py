@@ -1,4 +1,9 @@
-"""Consent as it stands on one record: which purposes its visitor agreed to when it was sent."""
+"""Consent as it stands on one record: what its visitor agreed to when it was sent.
+
+Purposes are read under their own names in `context.consent`, and under the same names in its `categoryPreferences`
+(https://segment.com/docs/privacy/consent-management/consent-in-segment-connections/). Where the two disagree the
+refusal counts. Only `false` refuses; a purpose that is not named follows the installation's default.
+"""
 
 from __future__ import annotations
 
@@ -16,10 +21,23 @@ class Consent(NamedTuple):
 
 def consent_of(context: Mapping[str, Any], default: str) -> Consent:
     """The consent in a message's `context`; a purpose that is not named follows `default` (`grant` or `deny`)."""
-    given = context.get("consent")
-    said = given if isinstance(given, dict) else {}
-    return Consent(*(_agrees(said.get(purpose), default) for purpose in Consent._fields))
+    return Consent(*(_agrees(_said(context, purpose), default) for purpose in Consent._fields))
 
 
-def _agrees(given: Any, default: str) -> bool:
-    return default == "grant" if given is None else given is not False
+def withholds_collection(context: Mapping[str, Any]) -> bool:
+    """Whether nothing of the message may be kept. Only a plain refusal says so: no default does."""
+    return "consent" in context and any(given is False for given in _said(context, "collect"))
+
+
+def _said(context: Mapping[str, Any], purpose: str) -> list[Any]:
+    """Everything the context says of a purpose."""
+    consent = context.get("consent")
+    if not isinstance(consent, dict):
+        return []
+    preferences = consent.get("categoryPreferences")
+    places = (consent, preferences if isinstance(preferences, dict) else {})
+    return [place[purpose] for place in places if place.get(purpose) is not None]
+
+
+def _agrees(given: list[Any], default: str) -> bool:
+    return all(one is not False for one in given) if given else default == "grant"

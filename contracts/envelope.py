@@ -1,9 +1,12 @@
 """The entrance: from one message as its sender wrote it to one Kafka record.
 
 Every way in (collector, replay, benches) goes through `enter`, so a record looks the same whoever brought it.
-The record's value is an envelope: what the entrance stamps, around the sender's bytes unchanged:
+The record's value is an envelope: what the entrance stamps, around the sender's bytes:
 
     {"type", "messageId", "receivedAt", "sentAt", "fingerprint", "ip", "userAgent", "source", "message": {...}}
+
+They stay unchanged unless they hold what may not be kept in clear (`contracts/privacy`): ids that are somebody's e-mail
+address, names, addresses. The fingerprint is of what was said, in clear, so no key changes which records are copies.
 
 Its header `tm-key` repeats the deduplication key, so that copies are found without reading any JSON.
 """
@@ -12,14 +15,19 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-import ipaddress
 import json
 import uuid
 from dataclasses import dataclass
 from typing import Any, Final
 
+from contracts.addresses import address_of, cut_ip
+from contracts.consent import withholds_collection
 from contracts.kinds import CALL_TYPES
+from contracts.privacy import InstallationKeys, cleaned, cleaned_text, identifier
 from contracts.reasons import LONGEST_ID, PLACEHOLDER_IDS, Reason
+
+# Addresses are read and cut in a module of their own; whoever looks for the entrance's finds them here.
+__all__ = ["KEY_HEADER", "Entered", "Refused", "Stamp", "address_of", "cut_ip", "enter", "fingerprint_of", "record_key"]
 
 LARGEST_EVENT_BYTES: Final = 32 * 1024
 LARGEST_BATCH_BYTES: Final = 500 * 1024
@@ -53,7 +61,10 @@ class Stamp:
 
 @dataclass(frozen=True, slots=True)
 class Entered:
-    """A message that may go to Kafka: record `key` (the visitor, UTF-8), `value` (the envelope) and `headers`."""
+    """A message that may go to Kafka: record `key` (the visitor, UTF-8), `value` (the envelope) and `headers`.
+
+    `message_id` is the record's: a pseudonym where the sender's holds a contact.
+    """
 
     key: bytes
     value: bytes
@@ -78,35 +89,39 @@ class _NotAcceptable(Exception):
         self.reason = reason
 
 
-def enter(raw: bytes, call_type: str | None, stamp: Stamp, secret: bytes) -> Entered | Refused:
-    """Check one message's size, shape and ids, and wrap it.
+def enter(raw: bytes, call_type: str | None, stamp: Stamp, keys: InstallationKeys) -> Entered | Refused:
+    """Check one message's size, shape and ids, take out what may not be kept in clear, and wrap it.
 
     `call_type` is the endpoint's (None: the message's own `type`). Never raises for what the sender wrote.
     """
     try:
         message = parse_message(raw)
-        if _withholds_collection(message):
+        if withholds_collection(message.get("context") or {}):
             return Refused(None, _own_message_id(message))
         kind = _call_type(message, call_type)
         visitor = visitor_of(message)
     except _NotAcceptable as refusal:
         return Refused(refusal.reason)
     message_id = _own_message_id(message)
-    fingerprint = fingerprint_of(kind, message, secret)
+    fingerprint = fingerprint_of(kind, message, keys.secret)
     if message_id is None:
         message_id = fingerprint if _own_time(message) else str(uuid.uuid4())
+    sent_at = stamp.sent_at or _own_text(message, "sentAt")
+    clean = cleaned(raw, keys)
+    if clean is not raw:
+        visitor, message_id = identifier(visitor, keys), identifier(message_id, keys)
     head = {
         "type": kind,
         "messageId": message_id,
         "receivedAt": stamp.received_at,
-        "sentAt": stamp.sent_at or _own_text(message, "sentAt"),
+        "sentAt": cleaned_text(sent_at, keys) if sent_at else sent_at,
         "fingerprint": fingerprint,
         "ip": cut_ip(stamp.ip),
         "userAgent": stamp.user_agent,
         "source": stamp.source,
     }
     known = {k: v for k, v in head.items() if v is not None}
-    value = json.dumps(known, separators=(",", ":"))[:-1].encode() + b',"message":' + raw.strip() + b"}"
+    value = json.dumps(known, separators=(",", ":"))[:-1].encode() + b',"message":' + clean.strip() + b"}"
     headers = [(KEY_HEADER, record_key(message_id, fingerprint))]
     return Entered(visitor.encode(), value, headers, message_id, fingerprint, kind)
 
@@ -127,7 +142,9 @@ def parse_message(raw: bytes) -> dict[str, Any]:
         raise _NotAcceptable(Reason.TOO_DEEP)
     try:
         message = _DECODER.decode(raw.decode())
-        json.dumps(message, ensure_ascii=False).encode()
+        # Only an escape can name half of a character that UTF-8 has no bytes for.
+        if b"\\u" in raw:
+            json.dumps(message, ensure_ascii=False).encode()
     except UnicodeError as error:
         raise _NotAcceptable(Reason.INVALID_UTF8) from error
     except (ValueError, RecursionError) as error:
@@ -163,25 +180,6 @@ def fingerprint_of(call_type: str, message: dict[str, Any], secret: bytes) -> st
     said["timestamp"] = _own_time(message)
     canonical = json.dumps(said, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
     return hmac.digest(secret, canonical.encode(), "sha256")[:16].hex()
-
-
-def address_of(ip: str | None) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
-    """The address, without a zone; IPv4 written as IPv6 (`::ffff:1.2.3.4`) is IPv4. None where it is no address."""
-    try:
-        address = ipaddress.ip_address((ip or "").strip().partition("%")[0])
-    except ValueError:
-        return None
-    mapped = address.ipv4_mapped if isinstance(address, ipaddress.IPv6Address) else None
-    return mapped or address
-
-
-def cut_ip(ip: str | None) -> str | None:
-    """The address with its host part zeroed: /24 for IPv4, /48 for IPv6; None where it is no address."""
-    address = address_of(ip)
-    if address is None:
-        return None
-    prefix = 24 if address.version == 4 else 48  # noqa: PLR2004 - the version's own number
-    return str(ipaddress.ip_network(f"{address}/{prefix}", strict=False).network_address)
 
 
 def _unique_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -251,8 +249,3 @@ def _own_text(message: dict[str, Any], name: str) -> str | None:
 def _own_time(message: dict[str, Any]) -> Any:
     given = message.get("originalTimestamp")
     return message.get("timestamp") if given is None else given
-
-
-def _withholds_collection(message: dict[str, Any]) -> bool:
-    consent = (message.get("context") or {}).get("consent")
-    return isinstance(consent, dict) and consent.get("collect") is False

@@ -39,6 +39,14 @@ _NOT_RULES = frozenset(
         "contracts/reports.py",
         "contracts/schemas.py",
         "contracts/validation.py",
+        # What the entrance leaves of a message: a stored record is read without it.
+        "contracts/privacy/__init__.py",
+        "contracts/privacy/broken.py",
+        "contracts/privacy/clean.py",
+        "contracts/privacy/contacts.py",
+        "contracts/privacy/json_text.py",
+        "contracts/privacy/keys.py",
+        "contracts/privacy/places.py",
     }
 )
 

@@ -15,6 +15,7 @@ from infra import show
 from infra.batch_commands import batch
 from infra.contracts_commands import contracts
 from infra.geo_commands import geo
+from infra.keys_commands import keys
 from infra.quality_commands import quality, restatements
 
 _ABOUT = "Customer-behaviour analytics with one exact answer."
@@ -25,6 +26,7 @@ app.add_typer(contracts, name="contracts")
 app.add_typer(geo, name="geo")
 app.command()(quality)
 app.command()(restatements)
+app.add_typer(keys, name="keys")
 generations = typer.Typer(no_args_is_help=True, help="Generations of the speed layer.")
 app.add_typer(generations, name="generations")
 

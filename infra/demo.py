@@ -25,10 +25,10 @@ from infra.installation import environment
 from infra.up import Running, interrupt_on_sigterm, urls
 from serving.client import Tidemark
 from serving.verify import verify_merged
+from speed_layer.attribute_keys import installation_keys
 from speed_layer.replay import Source, open_source
 from speed_layer.replay.message import SourceItem
 from speed_layer.replay.pump import Pump
-from speed_layer.secret import installation_secret
 from speed_layer.store import open_store
 from speed_layer.topics import Topics
 
@@ -126,7 +126,7 @@ def _replay(
     """Send the items, showing the answer as it grows, until all of it is visible."""
     progress = Progress(TextColumn("sent"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     task = progress.add_task("sent", total=total)
-    pump = Pump(settings.bootstrap, installation_secret(settings.home))
+    pump = Pump(settings.bootstrap, installation_keys(settings.home))
     looked = 0.0
     with LiveView(progress, console=show.out, refresh_per_second=4) as view:
 
@@ -193,7 +193,7 @@ def _tell(event: dict[str, Any]) -> None:
 def replay_all(settings: Settings, data: str, rate: float | None) -> dict[str, int]:
     """Send a whole source into Kafka, with a progress bar on stderr; gives what became of the messages."""
     source = open_source(data)
-    pump = Pump(settings.bootstrap, installation_secret(settings.home))
+    pump = Pump(settings.bootstrap, installation_keys(settings.home))
     with Progress(console=show.err) as progress:
         task = progress.add_task(source.name, total=source.total)
         counts = pump.run(

@@ -24,11 +24,12 @@ from hypothesis import strategies as st
 
 from contracts.envelope import KEY_HEADER, Entered, Refused, Stamp, enter, record_key
 from contracts.fields import BRONZE
+from contracts.privacy import InstallationKeys
 from contracts.settings import Settings
 
 LOG: Final = 1
 SHOPS: Final = 8
-SECRET: Final = b"a secret for tests"
+KEYS: Final = InstallationKeys(b"a secret for tests", b"an attribute key for tests")
 _MORNING: Final = datetime(2024, 2, 29, 23, 20, tzinfo=UTC)
 _DAY: Final = timedelta(days=1)
 _PLACE: Final = [("log", pa.int32()), ("partition", pa.int32()), ("offset", pa.int64())]
@@ -202,7 +203,7 @@ def _entered(raw: bytes, act: Act, stamp: Stamp) -> tuple[bytes, bytes | None, b
     What the entrance refuses comes by another way: a stranger writes it to Kafka, with an envelope that looks right.
     """
     kind = "identify" if act.kind == "identify" else act.kind if act.kind in ("page", "screen") else "track"
-    entered = enter(raw, kind, stamp, SECRET)
+    entered = enter(raw, kind, stamp, KEYS)
     if isinstance(entered, Refused) and entered.reason is None:
         return None
     if isinstance(entered, Entered):
@@ -361,6 +362,7 @@ _VALUES: Final[tuple[Any, ...]] = (
         {"url": "//[x"},
         {"name": 5},
         {"analyse": False},
+        {"categoryPreferences": {"analyse": False}},
     ),
     *("USD", "jpy", "US", "ÜSD", "2024-02-30T00:00:00Z", "2024-03-01", "2024-03-01T10:00:00", "2024-03-01 10:00:00Z"),
     *("2024-03-01T10:00Z", "2024-03-01T10:00:00+05:30", "2024-03-01T10:00:00-0800", "2024-03-01T10:00:00+19:00"),

@@ -106,9 +106,16 @@ def _read(value: bytes | None, enrichment: Enriching) -> tuple[Any, ...]:
         _products_shape(products),
         *_said_of(properties, _PROPERTIES),
         _said(_object(context, "page").get("path")),
-        _said(_object(context, "consent").get("analyse")),
+        _consent(_object(context, "consent")),
         *enrichment.of_record(envelope, message),
     )
+
+
+def _consent(consent: dict[str, Any]) -> str | None:
+    """What was said of analysis, by its own name or among the category preferences; a refusal goes before all."""
+    given = [place.get("analyse") for place in (consent, _object(consent, "categoryPreferences"))]
+    said = [_said(value) for value in given if value is not None]
+    return "bfalse" if "bfalse" in said else next(iter(said), None)
 
 
 def _said_of(parent: dict[str, Any], names: Iterable[str]) -> list[str | None]:

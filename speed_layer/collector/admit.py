@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import base64
-import hashlib
+import hmac
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -13,6 +13,7 @@ import msgspec
 
 from contracts.envelope import Entered, Stamp, enter
 from contracts.kinds import CALL_TYPES
+from contracts.privacy import InstallationKeys, cleaned_letter
 from contracts.reasons import LONGEST_ID, Reason
 from contracts.topics import EVENTS, REJECTED
 from speed_layer.collector.answers import Disposition
@@ -73,11 +74,11 @@ _UNREAD: Final = frozenset(
 )
 
 
-def admit(messages: Sequence[bytes], call_type: str | None, stamp: Stamp, secret: bytes) -> Admitted:
+def admit(messages: Sequence[bytes], call_type: str | None, stamp: Stamp, keys: InstallationKeys) -> Admitted:
     """Check and wrap `messages`. `call_type` is the endpoint's; None in a batch, where each message has its own."""
     made = Admitted()
     for index, raw in enumerate(messages):
-        result = enter(raw, call_type, stamp, secret)
+        result = enter(raw, call_type, stamp, keys)
         if isinstance(result, Entered):
             made.dispositions.append(Disposition(result.message_id, "accepted"))
             made.call_types.append(result.call_type)
@@ -91,14 +92,18 @@ def admit(messages: Sequence[bytes], call_type: str | None, stamp: Stamp, secret
             made.dispositions.append(Disposition(message_id, "refused_no_consent"))
             continue
         made.dispositions.append(Disposition.rejected(message_id, result.reason))
-        made.records.append(_dead_letter(raw, result.reason, stamp))
+        made.records.append(_dead_letter(raw, result.reason, stamp, keys))
         made.owners.append(index)
     return made
 
 
-def _dead_letter(raw: bytes, reason: Reason, stamp: Stamp) -> Record:
-    """The record of a refused message: at least once, so its id is the same for every copy of the same bytes."""
-    name = hashlib.sha256(raw).hexdigest()[:32]
+def _dead_letter(raw: bytes, reason: Reason, stamp: Stamp, keys: InstallationKeys) -> Record:
+    """The record of a refused message, `raw` as it may be kept.
+
+    At least once, so its id is the same for every copy of the same bytes. The id has a key: a plain hash of a short
+    message could be undone by trying.
+    """
+    name = hmac.digest(keys.secret, b"dead letter\0" + raw, "sha256")[:16].hex()
     letter = {
         "id": name,
         "entrance": "collector",
@@ -106,7 +111,7 @@ def _dead_letter(raw: bytes, reason: Reason, stamp: Stamp) -> Record:
         "received_at": stamp.received_at,
         "source": stamp.source,
         "size": len(raw),
-        "raw": base64.b64encode(raw[:LARGEST_DEAD_LETTER_BYTES]).decode(),
+        "raw": base64.b64encode(cleaned_letter(raw, keys)[:LARGEST_DEAD_LETTER_BYTES]).decode(),
     }
     return Record(REJECTED.name, name.encode(), _ENCODE(letter))
 

@@ -23,6 +23,7 @@ from contracts.kinds import CALL_TYPES
 from contracts.reasons import Reason
 from contracts.settings import Settings
 from infra import log
+from speed_layer.attribute_keys import KeyRing
 from speed_layer.collector.admit import Admitted, admit
 from speed_layer.collector.answers import PREFLIGHT, Problem, answer, unavailable
 from speed_layer.collector.batch import Batch, parse_batch
@@ -30,7 +31,6 @@ from speed_layer.collector.body import TOO_LARGE, read_body
 from speed_layer.collector.kafka_log import Acknowledging, Headers, Overloaded
 from speed_layer.collector.keys import Keys, key_of_body, key_of_header, parse_keys
 from speed_layer.collector.metrics import Metrics
-from speed_layer.secret import installation_secret
 
 # The endpoint and the type it gives its message; in a batch each message has its own. `import` is Segment's other
 # name for `batch`, used by its older libraries.
@@ -48,7 +48,7 @@ class Collector:
 
     def __init__(self, settings: Settings, producer: Acknowledging, metrics: Metrics) -> None:
         self._keys: Keys = parse_keys(settings.write_keys)
-        self._secret = installation_secret(settings.home)
+        self._ring = KeyRing(settings.home)
         self._producer = producer
         self._metrics = metrics
         self._open_requests = 0
@@ -92,7 +92,7 @@ class Collector:
         self._metrics.body_bytes.inc(len(body))
         source = self._source_of(request, body)
         batch = Batch([body]) if call_type else parse_batch(body)
-        admitted = admit(batch.messages, call_type, _stamp(request, source, batch.sent_at), self._secret)
+        admitted = admit(batch.messages, call_type, _stamp(request, source, batch.sent_at), self._ring.keys())
         dispositions = admitted.dispositions
         if admitted.is_any_accepted:
             dispositions = admitted.without(await self._acknowledged(admitted, _record_headers(request)))

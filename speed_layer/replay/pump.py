@@ -12,6 +12,7 @@ from datetime import UTC, datetime
 from confluent_kafka import KafkaError, Message, Producer
 
 from contracts.envelope import REPLAY, Entered, Stamp, enter
+from contracts.privacy import InstallationKeys, cleaned_letter
 from contracts.topics import EVENTS, REJECTED
 from speed_layer.replay.message import BadRow, SourceItem, SourceMessage
 from speed_layer.topics import KafkaUnavailable
@@ -25,7 +26,7 @@ Headers = list[tuple[str, str | bytes | None]]
 class Pump:
     """Sends messages to Kafka and counts what became of them: accepted, refused by reason, bad rows."""
 
-    def __init__(self, bootstrap: str, secret: bytes, source: str = REPLAY) -> None:
+    def __init__(self, bootstrap: str, keys: InstallationKeys, source: str = REPLAY) -> None:
         config = {
             "bootstrap.servers": bootstrap,
             "acks": "all",
@@ -35,7 +36,7 @@ class Pump:
             "log_level": 0,
         }
         self._producer = Producer(config)
-        self._secret, self._source = secret, source
+        self._keys, self._source = keys, source
         self.counts: Counter[str] = Counter()
         self._errors: list[str] = []
 
@@ -68,7 +69,7 @@ class Pump:
             self.counts["bad_row"] += 1
             self._produce(REJECTED.name, None, _letter(item.reason, f"line {item.line_number}".encode()), [])
             return
-        entered = enter(item.raw, None, self._stamp(item), self._secret)
+        entered = enter(item.raw, None, self._stamp(item), self._keys)
         if isinstance(entered, Entered):
             self.counts["accepted"] += 1
             self._produce(EVENTS.name, entered.key, entered.value, [*entered.headers])
@@ -76,7 +77,7 @@ class Pump:
             self.counts["refused_no_consent"] += 1
         else:
             self.counts[f"rejected:{entered.reason}"] += 1
-            self._produce(REJECTED.name, None, _letter(entered.reason, item.raw), [])
+            self._produce(REJECTED.name, None, _letter(entered.reason, cleaned_letter(item.raw, self._keys)), [])
 
     def flush(self) -> None:
         """Wait until Kafka has acknowledged everything. Raises `KafkaUnavailable`."""

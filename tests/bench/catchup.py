@@ -9,9 +9,9 @@ import time
 from typing import Any
 
 from contracts.names import covers, load_offsets, span
+from speed_layer.attribute_keys import installation_keys
 from speed_layer.replay import open_source
 from speed_layer.replay.pump import Pump
-from speed_layer.secret import installation_secret
 from speed_layer.store.delta_log import commits
 from tests.bench.stack import Stack, ends, stack
 
@@ -23,7 +23,7 @@ def run(events: int = 2_000_000, together: int = 1, batch: int = 60_000) -> dict
         with stack(live_max_offsets=batch) as s:
             began = time.monotonic()
             source = open_source(f"sim:days=2,events_target={events}")
-            counts = Pump(s.settings.bootstrap, installation_secret(s.settings.home)).run(source.messages())
+            counts = Pump(s.settings.bootstrap, installation_keys(s.settings.home)).run(source.messages())
             figures["produce_events_per_second"] = round(sum(counts.values()) / (time.monotonic() - began))
             figures["+".join(names)] = read(s, names)
     return figures

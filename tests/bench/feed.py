@@ -10,9 +10,9 @@ from itertools import islice
 from pathlib import Path
 
 from infra.local.processes import spawn
+from speed_layer.attribute_keys import installation_keys
 from speed_layer.replay import open_source
 from speed_layer.replay.pump import Pump
-from speed_layer.secret import installation_secret
 from tests.bench.stack import Stack
 
 WORLDS = 2
@@ -35,4 +35,4 @@ def feed(s: Stack, events: int, days: int, first: float, last: float) -> None:
 if __name__ == "__main__":
     to, folder, source, begin, end = sys.argv[1:]
     messages = islice(open_source(source).messages(), int(begin), int(end))
-    Pump(to, installation_secret(Path(folder))).run(messages)
+    Pump(to, installation_keys(Path(folder))).run(messages)

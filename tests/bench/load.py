@@ -20,8 +20,8 @@ from confluent_kafka import KafkaError, Message, Producer
 from contracts.envelope import Entered, Stamp, enter
 from contracts.topics import EVENTS
 from infra.local.processes import spawn
+from speed_layer.attribute_keys import installation_keys
 from speed_layer.replay import SourceMessage, open_source
-from speed_layer.secret import installation_secret
 from tests.bench.stack import Stack
 
 _TICK_SECONDS = 0.01
@@ -62,7 +62,7 @@ def generate(bootstrap: str, home: Path, rate: int, seconds: int, seed: int) -> 
             "partitioner": "murmur2_random",
         }
     )
-    secret, messages = installation_secret(home), _messages(rate * seconds, seed)
+    keys, messages = installation_keys(home), _messages(rate * seconds, seed)
     began = time.monotonic()
     for number in range(rate * seconds):
         intended = began + number / rate
@@ -71,7 +71,7 @@ def generate(bootstrap: str, home: Path, rate: int, seconds: int, seed: int) -> 
             producer.poll(0)
             time.sleep(_TICK_SECONDS)
         now = datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
-        entered = enter(next(messages).raw, None, Stamp(now), secret)
+        entered = enter(next(messages).raw, None, Stamp(now), keys)
         if isinstance(entered, Entered):
             producer.produce(
                 EVENTS.name,

@@ -18,11 +18,14 @@ from kafka import KafkaAdminClient
 from kafka.admin import NewTopic
 from segment.analytics.client import Client as SegmentClient
 
+from contracts.envelope import fingerprint_of, parse_message
+from contracts.privacy import cleaned
 from contracts.topics import REJECTED, TOPICS
 from infra.local.kafka import EmbeddedKafka
 from infra.local.paths import repo_root, tools_dir
 from tests.e2e.collector_process import (
     KEY,
+    KEYS,
     PARTITIONS,
     Running,
     Sender,
@@ -63,7 +66,7 @@ def test_the_official_python_client(broker: EmbeddedKafka, collector: Running, i
     calls = [
         client.track("u1", "Product Viewed", {"product_id": "p1", "price": 12.5}),
         client.track(anonymous_id="a1", event="Order Completed", properties={"total": 9.99, "currency": "EUR"}),
-        client.identify("u1", {"plan": "gold", "name": "Zo\u00eb \U0001f30a"}),
+        client.identify("u1", {"plan": "gold", "motto": "\U0001f30a", "name": "Zo\u00eb \U0001f30a"}),
         client.page("u1", "Shop", "Home", {"path": "/"}),
         client.screen("u1", "App", "Cart"),
         client.group("u1", "g1", {"size": 3}),
@@ -80,9 +83,10 @@ def test_the_official_python_client(broker: EmbeddedKafka, collector: Running, i
         envelope = envelope_of(record)
         message = said[envelope["messageId"]]
         assert envelope["type"] == message["type"]
-        assert envelope["message"] == json.loads(json.dumps(message, default=str)) | {
-            "timestamp": envelope["message"]["timestamp"]
-        }
+        sent = json.loads(json.dumps(message, default=str)) | {"timestamp": envelope["message"]["timestamp"]}
+        raw = json.dumps(sent).encode()
+        assert envelope["message"] == json.loads(cleaned(raw, KEYS))
+        assert envelope["fingerprint"] == fingerprint_of(message["type"], parse_message(raw), KEYS.secret)
         assert envelope["userAgent"].startswith("analytics-python/")
         assert envelope["sentAt"]
 

@@ -18,6 +18,7 @@ import pyarrow as pa
 import pytest
 
 from contracts.envelope import KEY_HEADER, Entered, Stamp, enter
+from contracts.privacy import InstallationKeys
 from contracts.settings import Settings
 from serving.oracle.oracle import Oracle
 from spark_jobs.transforms.batches import RECORD
@@ -25,6 +26,7 @@ from speed_layer.replay import SourceMessage, open_source
 from tests.laws.reference import Answer, Part, Reference, differing
 from tests.worlds import LOG, at_cut, ends_of, unique
 
+KEYS = InstallationKeys(b"a secret for tests", b"an attribute key")
 FOLDER: Final = Path(__file__).parents[3] / "shared" / "data" / "rees46"
 PARTITIONS: Final = 4
 REFERENCE: Final = Reference(Settings().rules)
@@ -43,7 +45,7 @@ def log(visitor: str) -> pa.Table:
     received = datetime(2024, 1, 1, tzinfo=UTC)
     for item in open_source(f"rees46:{FOLDER / 'events.csv'}?visitor={visitor}").messages():
         assert isinstance(item, SourceMessage)
-        entered = enter(item.raw, None, Stamp(received.isoformat()), b"a secret for tests")
+        entered = enter(item.raw, None, Stamp(received.isoformat()), KEYS)
         assert isinstance(entered, Entered)
         partition = zlib.crc32(entered.key) % PARTITIONS
         place = {"log": LOG, "partition": partition, "offset": ends[partition]}

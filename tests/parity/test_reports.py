@@ -13,6 +13,7 @@ from pyspark.sql import SparkSession
 import serving
 from contracts.envelope import KEY_HEADER, Entered, Stamp, enter
 from contracts.fields import BRONZE
+from contracts.privacy import InstallationKeys
 from contracts.reports import DATA_QUALITY, RESTATEMENTS
 from contracts.settings import Settings
 from spark_jobs import delta_io
@@ -23,7 +24,7 @@ from tests.parity.installation import NOW, Installation
 pytestmark = [pytest.mark.spark, pytest.mark.timeout(600)]
 
 MORNING = datetime(2024, 3, 1, 9, 0, tzinfo=UTC)
-SECRET = b"a secret for tests"
+KEYS = InstallationKeys(b"a secret for tests", b"an attribute key")
 ROBOT = "Mozilla/5.0 (compatible; bingbot/2.0; +http://www.bing.com/bingbot.htm)"
 
 
@@ -47,7 +48,7 @@ def log_of(messages: list[dict[str, Any]]) -> pa.Table:
         given = dict(message)
         sender, agent = given.pop("sender"), given.pop("agent")
         stamp = Stamp(iso(MORNING + timedelta(seconds=1)), user_agent=agent, source=sender)
-        entered = enter(json.dumps(given).encode(), None, stamp, SECRET)
+        entered = enter(json.dumps(given).encode(), None, stamp, KEYS)
         broken = not isinstance(entered, Entered)
         value = b"no envelope" if broken else entered.value  # type: ignore[union-attr]
         headers = [] if broken else entered.headers  # type: ignore[union-attr]

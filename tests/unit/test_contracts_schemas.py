@@ -16,6 +16,7 @@ from contracts.envelope import Entered, Stamp, enter, record_key
 from contracts.errors import ContractInvalid
 from contracts.fields import EVENT
 from contracts.kinds import CALL_TYPES, KIND_BY_EVENT_NAME
+from contracts.privacy import InstallationKeys
 from contracts.reasons import Reason
 from contracts.schemas import COMMON, EVENTS, catalogue, evolution_faults, read_json, shape
 from contracts.settings import Settings
@@ -26,6 +27,7 @@ from spark_jobs.transforms import leaves
 from spark_jobs.transforms.parse import Event, parse
 
 KNOWN = catalogue()
+KEYS = InstallationKeys(b"secret", b"an attribute key")
 RULES = Settings().rules
 PASSING, FAILING = (sorted(EVENTS.glob(f"*/samples/{kind}/*.json")) for kind in ("pass", "fail"))
 LISTED_FINDINGS = {"required", "type", "anyOf", "maxLength", "minLength", "multipleOf", "minimum", "maximum", "pattern"}
@@ -37,7 +39,7 @@ def name_of(path: Path) -> str:
 
 def parsed(raw: bytes) -> Event | Reason:
     """What the way in and the transforms make of a message."""
-    entered = enter(raw, None, Stamp("2026-03-01T12:00:05.000Z"), b"secret")
+    entered = enter(raw, None, Stamp("2026-03-01T12:00:05.000Z"), KEYS)
     if not isinstance(entered, Entered):
         assert entered.reason
         return entered.reason

@@ -21,23 +21,25 @@ from contracts.envelope import (
     parse_message,
     record_key,
 )
+from contracts.privacy import InstallationKeys, cleaned, might_be_personal
 from contracts.reasons import Reason
 from tests.unit.json_texts import json_texts, messages, object_text
 
 SECRET = b"secret"
+KEYS = InstallationKeys(SECRET, b"an attribute key")
 STAMP = Stamp("2024-03-01T12:00:00.000Z", ip="203.0.113.77", user_agent="shop/1", source="web")
 SAID: dict[str, Any] = {"type": "track", "event": "a", "anonymousId": "ada", "messageId": "m1"}
 
 
 def entered(message: dict[str, Any] | bytes, stamp: Stamp = STAMP) -> Entered:
     raw = message if isinstance(message, bytes) else json.dumps(message).encode()
-    found = enter(raw, None, stamp, SECRET)
+    found = enter(raw, None, stamp, KEYS)
     assert isinstance(found, Entered), found
     return found
 
 
 def refusal(raw: bytes, call_type: str | None = None) -> Refused:
-    found = enter(raw, call_type, STAMP, SECRET)
+    found = enter(raw, call_type, STAMP, KEYS)
     assert isinstance(found, Refused)
     return found
 
@@ -68,7 +70,7 @@ def test_the_envelope_holds_the_sender_s_bytes() -> None:
 
 
 def test_the_endpoint_s_type_wins() -> None:
-    found = enter(b'{"type":"page","userId":"u"}', "screen", STAMP, SECRET)
+    found = enter(b'{"type":"page","userId":"u"}', "screen", STAMP, KEYS)
     assert isinstance(found, Entered)
     assert found.call_type == json.loads(found.value)["type"] == "screen"
     assert found.fingerprint == fingerprint_of("screen", {"userId": "u"}, SECRET)
@@ -179,7 +181,7 @@ def test_a_fingerprint_ignores_the_order_of_keys(properties: dict[str, str], rng
     rng.shuffle(shuffled)
     said = {name: json.dumps(value) for name, value in SAID.items()}
     found = [
-        enter(object_text(said | {"properties": object_text(members)}).encode(), None, STAMP, SECRET)
+        enter(object_text(said | {"properties": object_text(members)}).encode(), None, STAMP, KEYS)
         for members in (properties, dict(shuffled))
     ]
     prints = [one.fingerprint if isinstance(one, Entered) else one.reason for one in found]
@@ -188,19 +190,20 @@ def test_a_fingerprint_ignores_the_order_of_keys(properties: dict[str, str], rng
 
 @given(st.binary(), st.sampled_from([None, "track", "page"]))
 def test_no_bytes_raise(raw: bytes, call_type: str | None) -> None:
-    found = enter(raw, call_type, STAMP, SECRET)
+    found = enter(raw, call_type, STAMP, KEYS)
     assert isinstance(found, Refused)
 
 
 @settings(max_examples=300)
 @given(messages())
 def test_no_message_raises_and_a_key_is_of_its_id_and_fingerprint(raw: bytes) -> None:
-    found = enter(raw, None, STAMP, SECRET)
+    found = enter(raw, None, STAMP, KEYS)
     if isinstance(found, Entered):
         envelope = json.loads(found.value.partition(b',"message":')[0] + b"}")
         assert found.headers == [(KEY_HEADER, record_key(envelope["messageId"], envelope["fingerprint"]))]
         assert envelope["type"] == found.call_type
-        assert found.value.endswith(raw + b"}")
+        assert found.value.endswith(b',"message":' + cleaned(raw, KEYS) + b"}")
+        assert might_be_personal(raw) or found.value.endswith(raw + b"}")
     else:
         assert found.reason is None or found.reason in set(Reason)
 

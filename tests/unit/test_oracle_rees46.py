@@ -14,11 +14,13 @@ import pyarrow as pa
 import pytest
 
 from contracts.envelope import Entered, Stamp, enter
+from contracts.privacy import InstallationKeys
 from contracts.settings import Settings
 from serving.oracle.oracle import Oracle
 
 FOLDER = Path(os.environ.get("TIDEMARK_SHARED_DATA", Path(__file__).parents[3] / "shared" / "data")) / "rees46"
 pytestmark = pytest.mark.skipif(not (FOLDER / "events.csv").exists(), reason="the REES46 slice is not on this machine")
+KEYS = InstallationKeys(b"secret", b"an attribute key")
 NAMES = {"view": "Product Viewed", "cart": "Product Added", "purchase": "Order Completed"}
 
 
@@ -41,7 +43,7 @@ def answered(visitor: str) -> Oracle:
     """The oracle over the whole file, with this column as the visitor."""
     with (FOLDER / "events.csv").open(newline="") as file:
         messages = [message_of(row, visitor) for row in csv.DictReader(file)]
-    entered = (enter(message, None, Stamp("2019-10-01T03:00:00Z"), b"x") for message in messages)
+    entered = (enter(message, None, Stamp("2019-10-01T03:00:00Z"), KEYS) for message in messages)
     records = [(0, 0, i, e.headers[0][1], e.value) for i, e in enumerate(entered) if isinstance(e, Entered)]
     oracle = Oracle(Settings().rules)
     oracle.load(pa.table(list(zip(*records, strict=True)), ["log", "partition", "offset", "dedupe_key", "value"]))

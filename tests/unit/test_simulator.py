@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 
 from contracts.envelope import Refused, Stamp, enter
+from contracts.privacy import InstallationKeys
 from contracts.reasons import Reason
 from speed_layer.replay.message import SourceMessage, SourceOptionInvalid
 from speed_layer.replay.simulator import (
@@ -33,6 +34,7 @@ from speed_layer.replay.simulator.people import Population
 from speed_layer.replay.simulator.places import COUNTRIES, home_ip, networks
 from speed_layer.replay.simulator.shop import Shop, money_text
 
+KEYS = InstallationKeys(b"secret", b"an attribute key")
 GAP = timedelta(minutes=30)
 # More dirt than by default, so that a small world has some of every kind.
 DIRTY = SimulatorConfig(
@@ -194,7 +196,7 @@ def test_copies_follow_within_minutes(dirty: World) -> None:
 def test_entrance_refuses_the_broken_ones_for_their_reason_and_no_other(dirty: World) -> None:
     refused: Counter[Reason | None] = Counter()
     for message in dirty.messages:
-        entered = enter(message.raw, None, Stamp("2025-09-01T00:00:00Z"), b"secret")
+        entered = enter(message.raw, None, Stamp("2025-09-01T00:00:00Z"), KEYS)
         if isinstance(entered, Refused):
             refused[entered.reason] += 1
     expected = {reason: dirty.truth.broken[reason] for reason in ENTRANCE_REASONS}

@@ -14,6 +14,7 @@ from contracts.envelope import Entered, Stamp, enter, record_key
 from contracts.fields import EVENT
 from contracts.kinds import CALL_TYPES
 from contracts.money import LARGEST_MINOR
+from contracts.privacy import InstallationKeys
 from contracts.reasons import EXPLANATIONS, Reason
 from contracts.settings import Settings
 from spark_jobs.transforms.clocks import Clocks
@@ -21,6 +22,7 @@ from spark_jobs.transforms.enrich.record import NOT_ENRICHED
 from spark_jobs.transforms.parse import Event, parse
 from tests.unit.json_texts import messages, record
 
+KEYS = InstallationKeys(b"secret", b"an attribute key")
 RULES = Settings().rules
 SAID = {"event": "Product Viewed", "anonymousId": "ada", "timestamp": "2024-03-01T10:00:00Z"}
 STAMP = Stamp("2024-03-01T12:00:00.000Z")
@@ -269,7 +271,7 @@ def test_no_json_in_any_field_raises(message: bytes, excess: str, consent: str) 
 @settings(max_examples=300)
 @given(messages())
 def test_what_the_entrance_takes_is_read_the_same_way(message: bytes) -> None:
-    entered = enter(message, None, STAMP, b"secret")
+    entered = enter(message, None, STAMP, KEYS)
     if isinstance(entered, Entered):
         found = parse(entered.headers[0][1], entered.value, RULES)
         if isinstance(found, Event):

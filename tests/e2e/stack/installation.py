@@ -22,6 +22,7 @@ from sqlalchemy import text
 import serving
 from contracts.errors import RecordsLost, RulesChanged, StoreUnavailable
 from contracts.names import covers
+from contracts.privacy import InstallationKeys
 from contracts.settings import Settings
 from contracts.topics import EVENTS, TOPICS
 from infra.installation import FATAL, environment
@@ -38,6 +39,8 @@ from speed_layer.store import open_store
 from speed_layer.topics import Topics
 
 SECRET = "an installation secret for tests"
+ATTRIBUTE_KEY = "an attribute key for tests"
+KEYS = InstallationKeys(SECRET.encode(), ATTRIBUTE_KEY.encode())
 MODULES = {"live": "speed_layer.live_main", "bronze": "speed_layer.bronze"}
 KILLED = -signal.SIGKILL
 PATIENCE_SECONDS = 240.0
@@ -124,7 +127,7 @@ class Installation:
 
     def _env(self) -> dict[str, str]:
         given = {**_BRISK, **self._ports, **self.rules, "HOME": str(self.home), "KAFKA": self.broker.bootstrap}
-        given |= {"SECRET": SECRET, "STORE_URL": self.store_url, "HOST": "127.0.0.1"}
+        given |= {"SECRET": SECRET, "ATTRIBUTE_KEY": ATTRIBUTE_KEY, "STORE_URL": self.store_url, "HOST": "127.0.0.1"}
         others = {k: v for k, v in os.environ.items() if not k.startswith("TIDEMARK_") or k == "TIDEMARK_TOOLS"}
         return others | {f"TIDEMARK_{name}": value for name, value in given.items()}
 
@@ -222,7 +225,7 @@ class Installation:
 
     def pump(self, items: Iterable[SourceItem], rate: float | None = None) -> None:
         """Send messages through the entrance, and return when Kafka has acknowledged them."""
-        Pump(self.broker.bootstrap, SECRET.encode()).run(items, events_per_second=rate)
+        Pump(self.broker.bootstrap, KEYS).run(items, events_per_second=rate)
 
     def await_visible(self) -> None:
         """Wait until every record that is now in Kafka is in the merged answer."""

@@ -13,7 +13,7 @@ from contracts.envelope import KEY_HEADER, Entered, Stamp, enter, record_key
 from contracts.reasons import Reason
 from contracts.topics import EVENTS, REJECTED
 from speed_layer.replay import SourceMessage
-from tests.e2e.stack.installation import SECRET, Installation, world
+from tests.e2e.stack.installation import KEYS, Installation, world
 
 pytestmark = [pytest.mark.stack, pytest.mark.timeout(600)]
 
@@ -26,7 +26,7 @@ def entered(number: int, properties: str = "{}") -> Entered:
         f'{{"type":"track","event":"Product Viewed","messageId":"bad-{number}","anonymousId":"v",'
         f'"timestamp":"2025-09-01T00:00:00Z","properties":{properties}}}'
     )
-    made = enter(raw.encode(), None, Stamp("2025-09-01T00:00:01.000Z"), SECRET.encode())
+    made = enter(raw.encode(), None, Stamp("2025-09-01T00:00:01.000Z"), KEYS)
     assert isinstance(made, Entered)
     return made
 
