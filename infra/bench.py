@@ -16,6 +16,7 @@ BENCHES = {
     "catchup": "sustained reading of a backlog: live alone, then bronze and live together",
     "warehouse": "the nightly build of simulated events, then merged queries with the last day in the store",
     "enrich": "what enrichment costs live: a backlog read with and without it, in pairs",
+    "truth": "how much of the simulator's hidden truth is found again: sessions, bots, channels, campaigns",
     "footprint": "memory of every process at 2,000 events/s, and what store and disk grow by",
 }
 

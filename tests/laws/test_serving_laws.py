@@ -61,7 +61,7 @@ class Served:
 
     def answer(self) -> dict[str, pa.Table]:
         names = (*self.merge.algebra.measures, *self.merge.algebra.derived)
-        return {name: self.merge.con.cursor().sql(f"SELECT * FROM all_{name}").to_arrow_table() for name in names}
+        return {name: self.merge.con.cursor().sql(self.merge.merged(name)).to_arrow_table() for name in names}
 
     def _apply(self, manifest: Manifest | None, blocks: list[Block]) -> None:
         nothing: dict[str, Any] = {"batch_through": None, "live_through": None, "semantics_hash": "h1"}
