@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from contracts.kinds import KINDS
 from contracts.measures import SKETCH_SIZE
+from serving import dimension_views
 
 _KINDS = ", ".join(f"{k}_events" for k in KINDS)
 _SUMMED = ", ".join(f"sum({c})::BIGINT AS {c}" for c in ("events", *(f"{k}_events" for k in KINDS)))
@@ -18,12 +19,13 @@ _ESTIMATE = (
 
 @dataclass(frozen=True, slots=True)
 class View:
-    """A merged view. `time` is its time column, by which far-off buckets are hidden and filters apply."""
+    """A merged view. `time` is its time column, by which filters apply and far-off buckets are hidden."""
 
     name: str
     description: str
     sql: str
     time: str | None = None
+    hides_ahead: bool = True
 
 
 def _traffic_by(grain: str) -> View:
@@ -81,6 +83,49 @@ def _revenue(name: str, grain: str) -> View:
     )
 
 
+def _products(items: View) -> View:
+    """The products, with what the catalogue said of each when the hour began."""
+    return replace(
+        items,
+        description=items.description.removesuffix(".") + "; and what the catalogue says of the product.",
+        sql=dimension_views.catalogued(items.sql),
+    )
+
+
+def _of_dimensions() -> tuple[View, ...]:
+    """Views that are dimensions, or need one to say anything."""
+    items = _items("products", "product_id", "product")
+    return (
+        View(
+            "categories",
+            "Views, cart additions, purchases, units and revenue by hour, the catalogue's category and currency.",
+            dimension_views.categories(items.sql, ("views", "carts", "purchases", "units", "revenue_minor")),
+            "hour",
+        ),
+        View(
+            "revenue_reporting",
+            "Orders, gross, refunds and net by day in the reporting currency; what has no rate is counted apart.",
+            dimension_views.revenue_reporting(_revenue("revenue_day", "day").sql),
+            "day",
+        ),
+        View("catalogue", "The product catalogue, one row a version.", "SELECT * FROM dimension_products"),
+        View(
+            "campaign_costs",
+            "What campaigns cost by day, channel, campaign and currency, and in the reporting currency.",
+            dimension_views.campaign_costs(),
+            "day",
+            hides_ahead=False,
+        ),
+        View(
+            "exchange_rates",
+            "Exchange rates by day; the rate is exactly rate_numerator / rate_denominator.",
+            dimension_views.exchange_rates(),
+            "day",
+            hides_ahead=False,
+        ),
+    )
+
+
 VIEWS: dict[str, View] = {
     view.name: view
     for view in (
@@ -96,7 +141,7 @@ VIEWS: dict[str, View] = {
         ),
         _traffic_by("hour"),
         _traffic_by("day"),
-        _items("products", "product_id", "product"),
+        _products(_items("products", "product_id", "product")),
         _items("brands", "brand", "brand as sent"),
         View("orders", "One row an order, by its first Order Completed.", "SELECT * FROM all_orders", "event_time"),
         View("refunds", "One row a refund.", "SELECT * FROM all_refunds", "event_time"),
@@ -138,6 +183,7 @@ VIEWS: dict[str, View] = {
             "What became of every record, by partition, status and reason.",
             "SELECT * FROM all_quality",
         ),
+        *_of_dimensions(),
     )
 }
 
@@ -146,6 +192,6 @@ def statements() -> list[str]:
     """SQL that creates every view. Buckets further ahead than a day of the answer's time are hidden."""
     return [
         f"CREATE VIEW {view.name} AS SELECT * FROM ({view.sql})"
-        + (f" WHERE {view.time} <= (SELECT hidden_after FROM as_of)" if view.time else "")
+        + (f" WHERE {view.time} <= (SELECT hidden_after FROM as_of)" if view.time and view.hides_ahead else "")
         for view in VIEWS.values()
     ]
