@@ -14,12 +14,16 @@ from contracts.settings import Settings
 from infra import show
 from infra.batch_commands import batch
 from infra.contracts_commands import contracts
+from infra.dimension_commands import catalog, costs, rates
 
 _ABOUT = "Customer-behaviour analytics with one exact answer."
 # A fault shows a plain traceback: the decorated one hides what the JVM said.
 app = typer.Typer(no_args_is_help=True, add_completion=False, help=_ABOUT, pretty_exceptions_enable=False)
 app.add_typer(batch, name="batch")
 app.add_typer(contracts, name="contracts")
+app.add_typer(catalog, name="catalog")
+app.add_typer(costs, name="costs")
+app.add_typer(rates, name="rates")
 generations = typer.Typer(no_args_is_help=True, help="Generations of the speed layer.")
 app.add_typer(generations, name="generations")
 
