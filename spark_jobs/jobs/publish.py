@@ -30,7 +30,8 @@ def publish(settings: Settings, store: Store, run_id: str, now: datetime) -> Pub
     rows = {name: tables[name]["rows"] for name in needed}
     with store.read() as reader:
         dimensions = {name: held.version for name, held in reader.dimensions().items()}
-    path = runs.write_manifest(Manifest(cut, versions, True, now.isoformat(), rows, dimensions))  # noqa: FBT003 - verified
+    manifest = Manifest(cut, versions, verified=True, published_at=now.isoformat(), rows=rows, dimensions=dimensions)
+    path = runs.write_manifest(manifest)
     failpoints.reach("publish.manifest_written")
     with store.write() as writer:
         published = writer.publish(run_id, path, now, semantics_hash=cut.semantics_hash)

@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -16,16 +20,21 @@ from deltalake import DeltaTable
 from typer.testing import CliRunner
 
 import serving
+from contracts import semantics
 from contracts.dimensions import DIMENSIONS, PRODUCTS
 from contracts.errors import DimensionBusy, DimensionInvalid, SettingInvalid, TidemarkError, WarehouseDamaged
 from contracts.semantics import semantics_hash
 from contracts.settings import Settings
 from infra.cli import app
 from infra.dimensions import load
+from infra.local.paths import repo_root
 from infra.recover import run_recover
 from serving.api.app import create_app
 from serving.status import status
-from speed_layer.store.runs import Runs
+from spark_jobs.jobs.gold import table_names
+from spark_jobs.jobs.publish import publish
+from spark_jobs.jobs.silver import EVENTS
+from speed_layer.store.runs import RunCut, Runs
 from tests.unit.dimensions import NOW, catalogue, costs, products, rates, read_versions, stored
 from tests.unit.installation import START, Installation, event, shop
 
@@ -56,6 +65,7 @@ def test_tables_are_as_every_other_table(installation: Installation) -> None:
 
 
 def test_a_dimension_is_no_rule() -> None:
+    assert "contracts/dimensions.py" in semantics._NOT_RULES
     rules = Settings().rules
     assert "reporting_currency" not in rules
     assert semantics_hash(rules) == semantics_hash(Settings(reporting_currency="EUR").rules)
@@ -195,6 +205,20 @@ def test_what_died_before_the_version_was_read_is_put_right_by_loading_again(
     assert read_versions(installation.store)["products"].version == 2
 
 
+def test_killed_between_commit_and_note(installation: Installation) -> None:
+    """A power cut at the worst moment: answers stay as they were, and loading again is all it takes."""
+    catalogue(installation.store, installation.settings, CATALOGUE, EARLY)
+    path = installation.settings.home.parent / "changed.csv"
+    path.write_text(CATALOGUE.replace("shoes", "boots"))
+    words = ["catalog", "load", str(path), "--valid-from", "2024-02-01", "--json"]
+    env = {**os.environ, "TIDEMARK_HOME": str(installation.settings.home), "TIDEMARK_FAILPOINT": "dimension.committed"}
+    killed = subprocess.run([sys.executable, "-m", "infra.cli", *words], env=env, cwd=repo_root(), check=False)
+    assert killed.returncode == -signal.SIGKILL
+    assert read_versions(installation.store)["products"].version == 1
+    assert run(installation.settings, *words) | {"changed": 0, "version": 2} == run(installation.settings, *words)
+    assert read_versions(installation.store)["products"].version == 2
+
+
 def test_a_lost_table_is_said_and_can_be_begun_anew(installation: Installation) -> None:
     installation.record([event(0, START, product_id="p1")])
     catalogue(installation.store, installation.settings, CATALOGUE, EARLY)
@@ -247,6 +271,24 @@ def test_a_failed_load_of_a_version_leaves_the_last_answer(installation: Install
         away.rename(folder)
         tm.refresh()
         assert tm.sql(CATEGORIES).to_pylist() == [{"category": "boots", "views": 1}]
+
+
+def test_a_publish_records_the_versions_of_its_moment(installation: Installation) -> None:
+    catalogue(installation.store, installation.settings, CATALOGUE)
+    installation.record(shop(1, 10))
+    installation.seal("r1")
+    runs = Runs(installation.settings)
+    with installation.store.read() as reader:
+        cut = reader.cut("r1")
+    assert cut is not None
+    place = (1, "topic-a", dict(cut.offsets), 1, cut.segment, cut.batch, cut.semantics_hash, 0, NOW.isoformat())
+    runs.write_cut(RunCut("r1", *place))
+    for name in (EVENTS, "gold.quality", *(f"gold.{n}" for n in table_names(installation.algebra))):
+        runs.write_table("r1", name, 0, 0)
+    runs.write_verified("r1", [])
+    publish(installation.settings, installation.store, "r1", NOW)
+    catalogue(installation.store, installation.settings, CATALOGUE.replace("shoes", "boots"), "2024-07-01")
+    assert runs.manifest("r1").dimensions == {"products": 1}
 
 
 def published(installation: Installation) -> None:
