@@ -31,8 +31,7 @@ def snapshot(held: pa.Table, given: pa.Table, at: datetime, *, is_complete: bool
     touched = "true" if is_complete else "product_id IN (SELECT product_id FROM given)"
     stamp = f"TIMESTAMP '{naive_text(at)}'"
     changed = f"""
-        SELECT product_id, {_ATTRIBUTES}, valid_from,
-               CASE WHEN valid_to IS NULL OR valid_to > {stamp} THEN {stamp} ELSE valid_to END AS valid_to
+        SELECT product_id, {_ATTRIBUTES}, valid_from, coalesce(valid_to, {stamp}) AS valid_to
         FROM held WHERE {touched} AND valid_from < {stamp}
         UNION ALL SELECT product_id, {_ATTRIBUTES}, {stamp}, NULL FROM given
         UNION ALL SELECT {_KEPT} FROM held WHERE NOT ({touched})
