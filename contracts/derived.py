@@ -12,6 +12,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from contracts.measures import TOUCH
+
 
 @dataclass(frozen=True, slots=True)
 class Derived:
@@ -24,7 +26,17 @@ class Derived:
     sql: str
 
 
-_LINES = "(SELECT event_time, currency, unnest(lines, recursive := true) FROM entities WHERE len(lines) > 0)"
+# A session is a declared robot's where one of its events is.
+IS_BOT = "bot_events > 0 AS is_declared_bot"
+_SESSION_SUMS = """
+    count(*)::BIGINT AS sessions, sum((events = 1)::BIGINT)::BIGINT AS bounces, sum(events)::BIGINT AS events,
+    sum((epoch_us(last_at) - epoch_us(start_at)) // 1000)::BIGINT AS duration_ms,
+    sum((carts > 0)::BIGINT)::BIGINT AS cart_sessions, sum((purchases > 0)::BIGINT)::BIGINT AS purchase_sessions,
+    sum((carts > 0 AND purchases = 0)::BIGINT)::BIGINT AS abandoned_sessions
+"""
+_LINES = """(
+    SELECT event_time, currency, is_declared_bot, unnest(lines, recursive := true) FROM entities WHERE len(lines) > 0
+)"""
 
 
 def _sales(name: str, key: str, what: str) -> Derived:
@@ -32,12 +44,28 @@ def _sales(name: str, key: str, what: str) -> Derived:
         name,
         "orders",
         f"Lines of orders by hour, {what} and currency.",
-        ("hour", key, "currency"),
+        ("hour", key, "currency", "is_declared_bot"),
         f"""
-        SELECT time_bucket(INTERVAL '1 hour', event_time) AS hour, {key}, currency, count(*)::BIGINT AS purchases,
+        SELECT time_bucket(INTERVAL '1 hour', event_time) AS hour, {key}, currency, is_declared_bot,
+               count(*)::BIGINT AS purchases,
                coalesce(sum(quantity), 0)::BIGINT AS units,
                coalesce(sum(price_minor * quantity), 0)::BIGINT AS revenue_minor
         FROM {_LINES} WHERE product_id IS NOT NULL GROUP BY ALL
+        """,
+    )
+
+
+def _sessions_by(name: str, what: str, struct: str, columns: tuple[str, ...]) -> Derived:
+    picked = ", ".join(f"{struct}.{c} AS {c}" for c in columns)
+    return Derived(
+        name,
+        "sessions",
+        f"Sessions and their visitors by day of the session's start, {what}.",
+        ("day", *columns, "is_declared_bot"),
+        f"""
+        SELECT date_trunc('day', start_at)::TIMESTAMP AS day, {picked}, {IS_BOT},
+               count(DISTINCT visitor)::BIGINT AS visitors, {_SESSION_SUMS}
+        FROM entities GROUP BY ALL
         """,
     )
 
@@ -49,8 +77,11 @@ def _visitors(grain: str) -> Derived:
         f"Distinct visitors and buyers by {grain}: those with a session that overlaps it.",
         (grain,),
         f"""
-        SELECT {grain}, count(*)::BIGINT AS visitors, sum(bought)::BIGINT AS buyers FROM (
-            SELECT visitor, max((purchases > 0)::BIGINT) AS bought,
+        SELECT {grain}, count(*)::BIGINT AS visitors, sum(bought)::BIGINT AS buyers,
+               sum(is_bot)::BIGINT AS bot_visitors, sum(bought - bought_itself)::BIGINT AS bot_buyers
+        FROM (
+            SELECT visitor, max((purchases > 0)::BIGINT) AS bought, min((bot_events > 0)::BIGINT) AS is_bot,
+                   max((purchases > 0 AND bot_events = 0)::BIGINT) AS bought_itself,
                    unnest(generate_series(date_trunc('{grain}', start_at), last_at, INTERVAL '1 {grain}')) AS {grain}
             FROM entities GROUP BY visitor, {grain}
         ) GROUP BY {grain}
@@ -60,7 +91,7 @@ def _visitors(grain: str) -> Derived:
 
 def _edges() -> Derived:
     edges = " UNION ALL ".join(
-        f"SELECT start_at, '{role}' AS role, {event}.kind AS kind, {event}.ref AS ref "
+        f"SELECT start_at, '{role}' AS role, {event}.kind AS kind, {event}.ref AS ref, {IS_BOT} "
         "FROM entities WHERE len(trail) > 0"
         for role, event in (("entry", "trail[1]"), ("exit", "last_event"))
     )
@@ -68,9 +99,10 @@ def _edges() -> Derived:
         "session_edges",
         "sessions",
         "Where sessions begin and end: sessions by day, role and page or product.",
-        ("day", "role", "kind", "ref"),
+        ("day", "role", "kind", "ref", "is_declared_bot"),
         f"""
-        SELECT date_trunc('day', start_at)::TIMESTAMP AS day, role, kind, ref, count(*)::BIGINT AS sessions
+        SELECT date_trunc('day', start_at)::TIMESTAMP AS day, role, kind, ref, is_declared_bot,
+               count(*)::BIGINT AS sessions
         FROM ({edges}) GROUP BY ALL
         """,
     )
@@ -78,14 +110,14 @@ def _edges() -> Derived:
 
 def _funnel(steps: tuple[str, ...]) -> Derived:
     """Ordered funnel inside one session. Each step takes the earliest event not before the step ahead of it."""
-    reached = "SELECT start_at, trail, journey_events > len(trail) AS cut_off FROM entities"
+    reached = f"SELECT start_at, {IS_BOT}, trail, journey_events > len(trail) AS cut_off FROM entities"
     for number, kind in enumerate(steps, start=1):
         after = f" AND e.at >= at_{number - 1}" if number > 1 else ""
         reached = (
             f"SELECT *, list_filter(trail, lambda e: e.kind = '{kind}'{after})[1].at AS at_{number} FROM ({reached})"
         )
     counted = " UNION ALL ".join(
-        f"SELECT start_at, {number}::BIGINT AS step, '{kind}' AS step_kind, cut_off FROM reached "
+        f"SELECT start_at, is_declared_bot, {number}::BIGINT AS step, '{kind}' AS step_kind, cut_off FROM reached "
         f"WHERE at_{number} IS NOT NULL"
         for number, kind in enumerate(steps, start=1)
     )
@@ -93,11 +125,11 @@ def _funnel(steps: tuple[str, ...]) -> Derived:
         "funnel",
         "sessions",
         f"Ordered funnel {' -> '.join(steps)}: sessions that reached each step, by day of their start.",
-        ("day", "step", "step_kind"),
+        ("day", "step", "step_kind", "is_declared_bot"),
         f"""
         WITH reached AS ({reached})
-        SELECT date_trunc('day', start_at)::TIMESTAMP AS day, step, step_kind, count(*)::BIGINT AS sessions,
-               sum(cut_off::BIGINT)::BIGINT AS truncated
+        SELECT date_trunc('day', start_at)::TIMESTAMP AS day, step, step_kind, is_declared_bot,
+               count(*)::BIGINT AS sessions, sum(cut_off::BIGINT)::BIGINT AS truncated
         FROM ({counted}) GROUP BY ALL
         """,
     )
@@ -110,10 +142,11 @@ def derived(funnel_steps: tuple[str, ...]) -> dict[str, Derived]:
             "order_stats",
             "orders",
             "Orders and gross revenue by minute and currency.",
-            ("minute", "currency"),
+            ("minute", "currency", "is_declared_bot"),
             """
-            SELECT time_bucket(INTERVAL '1 minute', event_time) AS minute, currency, count(*)::BIGINT AS orders,
-                   coalesce(sum(value_minor), 0)::BIGINT AS gross_minor, sum(copies - 1)::BIGINT AS repeated_orders
+            SELECT time_bucket(INTERVAL '1 minute', event_time) AS minute, currency, is_declared_bot,
+                   count(*)::BIGINT AS orders, coalesce(sum(value_minor), 0)::BIGINT AS gross_minor,
+                   sum(copies - 1)::BIGINT AS repeated_orders
             FROM entities GROUP BY ALL
             """,
         ),
@@ -121,10 +154,10 @@ def derived(funnel_steps: tuple[str, ...]) -> dict[str, Derived]:
             "refund_stats",
             "refunds",
             "Refunds by minute and currency.",
-            ("minute", "currency"),
+            ("minute", "currency", "is_declared_bot"),
             """
-            SELECT time_bucket(INTERVAL '1 minute', event_time) AS minute, currency, count(*)::BIGINT AS refunds,
-                   coalesce(sum(value_minor), 0)::BIGINT AS refunded_minor
+            SELECT time_bucket(INTERVAL '1 minute', event_time) AS minute, currency, is_declared_bot,
+                   count(*)::BIGINT AS refunds, coalesce(sum(value_minor), 0)::BIGINT AS refunded_minor
             FROM entities GROUP BY ALL
             """,
         ),
@@ -134,18 +167,15 @@ def derived(funnel_steps: tuple[str, ...]) -> dict[str, Derived]:
             "session_stats",
             "sessions",
             "Sessions by hour of their start: counts, bounces, duration, carts and purchases.",
-            ("hour",),
-            """
-            SELECT time_bucket(INTERVAL '1 hour', start_at) AS hour, count(*)::BIGINT AS sessions,
-                   sum((events = 1)::BIGINT)::BIGINT AS bounces, sum(events)::BIGINT AS events,
-                   sum((epoch_us(last_at) - epoch_us(start_at)) // 1000)::BIGINT AS duration_ms,
-                   sum((carts > 0)::BIGINT)::BIGINT AS cart_sessions,
-                   sum((purchases > 0)::BIGINT)::BIGINT AS purchase_sessions,
-                   sum((carts > 0 AND purchases = 0)::BIGINT)::BIGINT AS abandoned_sessions,
+            ("hour", "is_declared_bot"),
+            f"""
+            SELECT time_bucket(INTERVAL '1 hour', start_at) AS hour, {IS_BOT}, {_SESSION_SUMS},
                    sum((journey_events > len(trail))::BIGINT)::BIGINT AS truncated
             FROM entities GROUP BY ALL
             """,
         ),
+        _sessions_by("session_sources", "channel, source, medium and campaign", "touch", TOUCH[:-1]),
+        _sessions_by("session_origins", "device and country", "origin", ("device_class", "country")),
         _visitors("hour"),
         _visitors("day"),
         _edges(),

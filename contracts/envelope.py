@@ -25,6 +25,7 @@ LARGEST_EVENT_BYTES: Final = 32 * 1024
 LARGEST_BATCH_BYTES: Final = 500 * 1024
 DEEPEST_NESTING: Final = 64
 KEY_HEADER: Final = "tm-key"
+REPLAY: Final = "replay"  # the `source` of what comes out of a file, whenever it happened
 
 _FINGERPRINTED = (
     "event",

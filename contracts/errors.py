@@ -107,7 +107,17 @@ class GeoDatabaseInvalid(TidemarkError):
     exit_code = 29
 
 
+class GeoUnavailable(TidemarkError):
+    """A geography database could not be fetched."""
+
+
 class SaleCalendarInvalid(TidemarkError):
     """A calendar of sale events cannot be used as it is written."""
 
     exit_code = 28
+
+
+class ReferenceChanged(TidemarkError):
+    """A file of reference data is gone, or is not the one that the rules were made with."""
+
+    exit_code = 27

@@ -26,6 +26,10 @@ KIND_BY_EVENT_NAME = {
     "order cancelled": "cancel",
     "promotion viewed": "promotion_view",
     "promotion clicked": "promotion_click",
+    "form viewed": "form_view",
+    "form started": "form_start",
+    "form submitted": "form_submit",
+    "scroll depth": "scroll",
 }
 CUSTOM = "custom"
 KINDS = tuple(

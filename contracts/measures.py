@@ -53,9 +53,9 @@ def _traffic() -> Measure:
     return additive(
         "traffic_minute",
         "Events by minute and kind, and a sketch of the minute's distinct visitors.",
-        ("minute",),
+        ("minute", "is_declared_bot"),
         f"""
-        SELECT time_bucket(INTERVAL '1 minute', event_time) AS minute, 1::BIGINT AS events, {kinds},
+        SELECT time_bucket(INTERVAL '1 minute', event_time) AS minute, is_declared_bot, 1::BIGINT AS events, {kinds},
                [(('0x' || substr(md5(visitor), 1, 16))::UBIGINT::HUGEINT - 9223372036854775808)::BIGINT]
                    AS visitor_hashes
         FROM events
@@ -71,13 +71,58 @@ def _activity(name: str, key: str, what: str) -> Measure:
     return additive(
         name,
         f"Views and cart additions by hour, {what} and currency.",
-        ("hour", key, "currency"),
+        ("hour", key, "currency", "is_declared_bot"),
         f"""
-        SELECT time_bucket(INTERVAL '1 hour', event_time) AS hour, {key}, currency,
+        SELECT time_bucket(INTERVAL '1 hour', event_time) AS hour, {key}, currency, is_declared_bot,
                (kind = 'view')::BIGINT AS views, (kind = 'cart')::BIGINT AS carts
         FROM events WHERE kind IN ('view', 'cart') AND product_id IS NOT NULL
         """,
         total("views", "carts"),
+    )
+
+
+# What traffic is broken down by, a name -> its one or two columns: each by itself, and the pairs a view needs.
+BREAKDOWNS: dict[str, tuple[str, ...]] = {
+    "device": ("device_class",),
+    "os": ("os",),
+    "browser": ("browser",),
+    "country": ("country",),
+    "device_country": ("device_class", "country"),
+    "category": ("category",),
+    "local_hour": ("local_hour",),
+    "local_weekday": ("local_weekday",),
+    "season": ("season",),
+    "holiday": ("holiday",),
+    "sale_event": ("sale_event",),
+}
+_BROKEN_DOWN = {
+    "pages": "kind IN ('page', 'screen')",
+    "views": "kind = 'view'",
+    "carts": "kind = 'cart'",
+    "checkouts": "kind = 'checkout'",
+    "purchases": "kind = 'purchase'",
+    "searches": "kind = 'search'",
+}
+
+
+def _traffic_by() -> Measure:
+    """Grouping sets in one table: each event is one unit in every breakdown, where it is unknown under NULL."""
+    sets = ", ".join(
+        f"struct_pack(breakdown := '{name}', label := {columns[0]}::VARCHAR, "
+        f"second_label := {f'{columns[1]}::VARCHAR' if columns[1:] else 'NULL::VARCHAR'})"
+        for name, columns in BREAKDOWNS.items()
+    )
+    counts = ", ".join(f"({sql})::BIGINT AS {c}" for c, sql in _BROKEN_DOWN.items())
+    return additive(
+        "traffic_by",
+        "Events by hour and what they are broken down by: device, country and so on, each by itself.",
+        ("hour", "breakdown", "label", "second_label", "is_declared_bot"),
+        f"""
+        SELECT time_bucket(INTERVAL '1 hour', event_time) AS hour, unnest([{sets}], recursive := true),
+               is_declared_bot, 1::BIGINT AS events, {counts}
+        FROM events
+        """,
+        total("events", *_BROKEN_DOWN),
     )
 
 
@@ -86,6 +131,7 @@ _ORDER_COLUMNS = (
     "event_id",
     "fingerprint",
     "visitor",
+    "is_declared_bot",
     "currency",
     "value_minor",
     "tax_minor",
@@ -112,14 +158,18 @@ def _kept_first(name: str, description: str, key: str, key_sql: str, kind: str, 
     )
 
 
+# What a session takes from its first event that has a source, and from its first event.
+TOUCH = ("channel", "source", "medium", "campaign", "landing")
+ORIGIN = ("device_class", "os", "browser", "country")
+
+
 def _sessions(gap_seconds: int) -> Measure:
     journey = ", ".join(f"'{k}'" for k in JOURNEY_KINDS)
-    counts = {"pages": "kind IN ('page', 'screen')", "views": "kind = 'view'", "carts": "kind = 'cart'"} | {
-        "checkouts": "kind = 'checkout'",
-        "purchases": "kind = 'purchase'",
-        "searches": "kind = 'search'",
-    }
+    counts = {"bot_events": "is_declared_bot"} | _BROKEN_DOWN
     entry = "struct_pack(at := event_time, event_id := event_id, kind := kind, ref := ref, value_minor := value_minor)"
+    first = {"touch": TOUCH, "origin": ORIGIN}
+    packed = {n: ", ".join(f"{c} := {c}" for c in columns) for n, columns in first.items()}
+    at = "struct_pack(at := event_time, event_id := event_id, {})"
     sums = ", ".join(f"{sql} AS {c}" for c, sql in total("events", *counts, "journey_events").items())
     return Measure(
         "sessions",
@@ -130,7 +180,9 @@ def _sessions(gap_seconds: int) -> Measure:
                {", ".join(f"({sql})::BIGINT AS {c}" for c, sql in counts.items())},
                (kind IN ({journey}))::BIGINT AS journey_events,
                CASE WHEN kind IN ({journey}) THEN [{entry}] ELSE [] END AS trail,
-               CASE WHEN kind IN ({journey}) THEN {entry} END AS last_event
+               CASE WHEN kind IN ({journey}) THEN {entry} END AS last_event,
+               CASE WHEN channel IS NOT NULL THEN {at.format(packed["touch"])} END AS touch,
+               {at.format(packed["origin"])} AS origin
         FROM events
         """,
         f"""
@@ -144,7 +196,8 @@ def _sessions(gap_seconds: int) -> Measure:
             FROM marked
         )
         SELECT visitor, min(start_at) AS start_at, max(last_at) AS last_at, {sums},
-               list_sort(flatten(list(trail)))[1:{TRAIL_LENGTH}] AS trail, max(last_event) AS last_event
+               list_sort(flatten(list(trail)))[1:{TRAIL_LENGTH}] AS trail, max(last_event) AS last_event,
+               min(touch) AS touch, min(origin) AS origin
         FROM numbered GROUP BY visitor, island
         """,  # noqa: E501 - a window reads best on one line
         entity="visitor",
@@ -155,6 +208,7 @@ def measures(session_gap_seconds: int) -> dict[str, Measure]:
     """Every stored measure by name."""
     declared = (
         _traffic(),
+        _traffic_by(),
         _activity("product_activity", "product_id", "product"),
         _activity("brand_activity", "brand", "brand as sent"),
         _kept_first(
@@ -171,7 +225,10 @@ def measures(session_gap_seconds: int) -> dict[str, Measure]:
             "refund_key",
             "event_id",
             "refund",
-            ("event_time", "event_id", "fingerprint", "visitor", "order_id", "currency", "value_minor"),
+            (
+                *("event_time", "event_id", "fingerprint", "visitor", "is_declared_bot"),
+                *("order_id", "currency", "value_minor"),
+            ),
         ),
         _sessions(session_gap_seconds),
     )

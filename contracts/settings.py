@@ -8,13 +8,17 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 
 from contracts.errors import SettingInvalid
+from contracts.pins import pin_of
 
 _CURRENCY = re.compile("[A-Z]{3}")
 
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """How one installation runs. Field `x_y` is `TIDEMARK_X_Y`; metadata `rule` marks what changes results."""
+    """How one installation runs. Field `x_y` is `TIDEMARK_X_Y`.
+
+    Metadata `rule` marks what changes results; `file`, by what is in the file of that path.
+    """
 
     home: Path = Path(".tidemark")
     kafka: str = ""
@@ -44,6 +48,10 @@ class Settings:
     consent_default: str = field(default="grant", metadata={"rule": True})
     money_excess_digits: str = field(default="reject", metadata={"rule": True})
     funnel_steps: str = field(default="view,cart,purchase", metadata={"rule": True})
+    enrichment: str = field(default="on", metadata={"rule": True})
+    # Paths of an .mmdb and a .csv; empty: what `tidemark geo install` brought, and the calendar shipped.
+    geo_database: str = field(default="", metadata={"rule": "file"})
+    sale_calendar: str = field(default="", metadata={"rule": "file"})
 
     @classmethod
     def from_env(cls, env: Mapping[str, str]) -> Settings:
@@ -62,7 +70,12 @@ class Settings:
 
     def check(self) -> None:
         """Raise `SettingInvalid` where a value cannot be used."""
-        for name, allowed in (("consent_default", ("grant", "deny")), ("money_excess_digits", ("reject", "round"))):
+        choices = {
+            "consent_default": ("grant", "deny"),
+            "money_excess_digits": ("reject", "round"),
+            "enrichment": ("on", "off"),
+        }
+        for name, allowed in choices.items():
             if getattr(self, name) not in allowed:
                 raise _invalid(f"TIDEMARK_{name.upper()}", getattr(self, name), " or ".join(allowed))
         if _CURRENCY.fullmatch(self.reporting_currency) is None:
@@ -72,8 +85,18 @@ class Settings:
 
     @property
     def rules(self) -> dict[str, str]:
-        """The settings that change results; part of `semantics_hash`."""
-        return {f.name: str(getattr(self, f.name)) for f in fields(self) if f.metadata.get("rule")}
+        """The settings that change results; part of `semantics_hash`. Files are named by `pins`.
+
+        Raises `SettingInvalid` where a file that is set cannot be read.
+        """
+        plain = {f.name: str(getattr(self, f.name)) for f in fields(self) if f.metadata.get("rule") is True}
+        return plain | {"geo_database": pin_of(self.geo_path), "sale_calendar": pin_of(self.sale_calendar)}
+
+    @property
+    def geo_path(self) -> str:
+        """The geography database in use: the one that is set, else the installed one; empty where there is none."""
+        installed = self.home / "geo" / "country.mmdb"
+        return self.geo_database or (str(installed) if installed.exists() else "")
 
     @property
     def warehouse_path(self) -> str:

@@ -64,6 +64,18 @@ def gold(
 
 
 @batch.command()
+def reports(run_id: RunId, as_json: Json = False) -> None:
+    """Build the reports of a run whose gold is built: data quality, and the past days that it restates."""
+    from infra.nightly import spark
+    from spark_jobs.jobs.report import build_reports
+    from speed_layer.store import open_store
+
+    chosen = _settings()
+    build_reports(spark(chosen, "tidemark-reports"), chosen, open_store(chosen.store), run_id)
+    _tables(chosen, run_id, as_json)
+
+
+@batch.command()
 def verify(run_id: RunId, as_json: Json = False) -> None:
     """Hold a built run against the independent oracle. Empty means exact."""
     from serving.verify import verify_run

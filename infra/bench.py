@@ -15,6 +15,7 @@ BENCHES = {
     "latency": "event -> visible in the merged answer at 2,000 events/s, open loop",
     "catchup": "sustained reading of a backlog: live alone, then bronze and live together",
     "warehouse": "the nightly build of simulated events, then merged queries with the last day in the store",
+    "enrich": "what enrichment costs live: a backlog read with and without it, in pairs",
     "footprint": "memory of every process at 2,000 events/s, and what store and disk grow by",
 }
 

@@ -15,6 +15,8 @@ from infra import show
 from infra.batch_commands import batch
 from infra.contracts_commands import contracts
 from infra.dimension_commands import catalog, costs, rates
+from infra.geo_commands import geo
+from infra.quality_commands import quality, restatements
 
 _ABOUT = "Customer-behaviour analytics with one exact answer."
 # A fault shows a plain traceback: the decorated one hides what the JVM said.
@@ -24,6 +26,9 @@ app.add_typer(contracts, name="contracts")
 app.add_typer(catalog, name="catalog")
 app.add_typer(costs, name="costs")
 app.add_typer(rates, name="rates")
+app.add_typer(geo, name="geo")
+app.command()(quality)
+app.command()(restatements)
 generations = typer.Typer(no_args_is_help=True, help="Generations of the speed layer.")
 app.add_typer(generations, name="generations")
 

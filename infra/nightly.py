@@ -1,4 +1,4 @@
-"""The nightly run in one process: seal, silver, gold, verify, publish. Each step is also a command of its own."""
+"""The nightly run in one process: seal, silver, gold, reports, verify, publish. Each is also a command of its own."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from infra.local.jars import ensure_jars
 from serving.verify import verify_run
 from spark_jobs.jobs.gold import build_gold
 from spark_jobs.jobs.publish import publish
+from spark_jobs.jobs.report import build_reports
 from spark_jobs.jobs.seal import seal
 from spark_jobs.jobs.silver import build_silver
 from spark_jobs.session import build_session
@@ -57,6 +58,7 @@ def run_nightly(settings: Settings, run_id: str, say: Say) -> NightlyReport:
     session = step("spark", settings.spark_master, lambda: spark(settings, "tidemark-nightly"))
     step("silver", f"{records:,} records below the cut", lambda: build_silver(session, settings, run_id))
     step("gold", "measures and derived tables", lambda: build_gold(session, settings, run_id, built=_named(say)))
+    step("reports", "quality of what arrived, restated days", lambda: build_reports(session, settings, store, run_id))
     session.stop()
     found = step("verify", "against the independent oracle", lambda: verify_run(settings, run_id))
     if found:

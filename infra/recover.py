@@ -16,6 +16,7 @@ from serving.merge import check_whole
 from serving.verify import verify_run
 from spark_jobs.jobs.gold import build_gold
 from spark_jobs.jobs.publish import publish
+from spark_jobs.jobs.report import build_reports
 from spark_jobs.jobs.silver import build_silver
 from speed_layer.generations import begin
 from speed_layer.store import Cut, Log, Published, open_store
@@ -83,6 +84,7 @@ def run_upgrade(settings: Settings, say: Callable[[str], None]) -> dict[str, Any
     say("silver")
     build_silver(session, settings, run_id)
     build_gold(session, settings, run_id, built=lambda table: say(f"gold {table}"))
+    build_reports(session, settings, store, run_id)
     session.stop()
     say("verify")
     if found := verify_run(settings, run_id):

@@ -110,7 +110,7 @@ class Tidemark:
     def table(self, name: str) -> pa.Table:
         """A merged relation as the algebra has it, unfiltered: for verification."""
         with self._merge.con.cursor() as cursor:
-            return cursor.sql(f"SELECT * FROM all_{name}").to_arrow_table()
+            return cursor.sql(self._merge.merged(name)).to_arrow_table()
 
     def speed_rows(self) -> int:
         """How many rows of what lies behind the cut are held in memory."""

@@ -15,6 +15,7 @@ import msgspec
 from contracts.errors import QueryRefused
 
 _TABLE_FUNCTIONS: Final = frozenset({"unnest", "range", "generate_series", "json_each", "json_tree"})
+_SCHEMAS: Final = frozenset({(), ("main",), ("without_bots",), ("memory", "main"), ("memory", "without_bots")})
 _NODES: Final = frozenset({"SELECT_NODE", "SET_OPERATION_NODE", "RECURSIVE_CTE_NODE", "CTE_NODE"})
 _SHOWN: Final = frozenset({"DESCRIBE", "SUMMARY"})
 # They show what is not data, change state, or wait.
@@ -76,7 +77,7 @@ class Guard:
 
     def _check_table(self, path: list[str], defined: set[str]) -> None:
         *schema, name = (step.lower() for step in path)
-        is_own = name in self._relations and schema in ([], ["main"], ["memory", "main"])
+        is_own = name in self._relations and tuple(schema) in _SCHEMAS
         if not is_own and (schema or name not in defined):
             raise _refused(f"There is no view {'.'.join(path)}")
 

@@ -1,7 +1,9 @@
 """The merge: gold as published, combined with the partials behind the cut, in an in-memory DuckDB.
 
-For each measure: the rows of *touched* keys are merged when partials arrive, the others stay gold's.
+For each measure of entities: the rows of *touched* keys are merged when partials arrive, the others stay gold's.
 For each derived table: gold's rows, plus `derive(touched merged) - derive(touched base)` as signed rows.
+For each other measure: gold's rows and the partials beside them. The views add up rows of equal key, so merging those
+with every batch would be work for nothing; `merged` gives them as one row a key.
 
 `apply` is one DuckDB transaction: a query sees the state before or after it, never between.
 """
@@ -20,13 +22,14 @@ from contracts.algebra import Algebra, Connection, connect, naive, naming
 from contracts.derived import Derived
 from contracts.errors import WarehouseDamaged
 from contracts.measures import Measure
+from contracts.reports import REPORTS
 from contracts.settings import Settings
 from serving.cut import Snapshot
 from serving.dimensions import Dimensions
 from speed_layer.store.delta_log import said
 from speed_layer.store.runs import Manifest
 
-_COMPACT_EVERY = 500
+_COMPACT_EVERY = 64
 
 
 class Merge:
@@ -51,7 +54,10 @@ class Merge:
         for name in self.algebra.derived:
             with naming(self._work, given=self._empty[name]):
                 self._work.execute(f"CREATE TABLE delta_{name} AS SELECT * FROM given")
-        self._touching = {m.name: self._prepare(m) for m in self.algebra.measures.values()}
+        for report in REPORTS.values():
+            with naming(self._work, given=naive(report.schema.empty_table())):
+                self._work.execute(f"CREATE TABLE report_{report.name} AS SELECT * FROM given")
+        self._touching = {m.name: self._prepare(m) for m in self.algebra.measures.values() if m.entity}
         self._dimensions = Dimensions(settings, self._work)
         self._applied = 0
         self._loaded: tuple[str, dict[str, int]] | None = _gold_of(None)
@@ -87,7 +93,9 @@ class Merge:
     def _declare(self) -> None:
         """The merged relations `all_<table>` that views are made of."""
         for m in self.algebra.measures.values():
-            untouched = f"SELECT * FROM base_{m.name} b ANTI JOIN touched_{m.name} t ON {_same(m, 'b', 't')}"
+            untouched = f"SELECT * FROM base_{m.name}"
+            if m.entity:
+                untouched += f" b ANTI JOIN touched_{m.name} t ON {_same(m, 'b', 't')}"
             self._work.execute(f"CREATE VIEW all_{m.name} AS {untouched} UNION ALL SELECT * FROM touched_{m.name}")
         for d in self.algebra.derived.values():
             sums = self._sums(d)
@@ -96,6 +104,15 @@ class Merge:
             any_left = " OR ".join(f"{c} <> 0" for c in sums)
             summed = f"SELECT {added} FROM ({both}) GROUP BY ALL"
             self._work.execute(f"CREATE VIEW all_{d.name} AS SELECT * FROM ({summed}) WHERE {any_left}")
+        for name, table in self._empty.items():
+            self._work.execute(f"CREATE VIEW human_{name} AS {_without_bots(name, table.column_names)}")
+
+    def merged(self, name: str) -> str:
+        """SQL of a merged relation as the algebra has it: one row a key."""
+        measure = self.algebra.measures.get(name)
+        if measure is None or measure.entity:
+            return f"SELECT * FROM all_{name}"
+        return f"WITH parts AS (SELECT * FROM all_{name}) SELECT * FROM ({measure.combine})"
 
     def _added(self, d: Derived) -> str:
         """The columns of rows of equal key added up."""
@@ -112,20 +129,25 @@ class Merge:
             for name in (*self.algebra.measures, *self.algebra.derived):
                 self._work.execute(f"DELETE FROM base_{name}")
                 if manifest:
-                    self._load(name, manifest)
+                    self._load(f"base_{name}", f"gold.{name}", self._empty[name].schema, manifest)
+            for report in REPORTS.values():
+                self._work.execute(f"DELETE FROM report_{report.name}")
+                if manifest and report.table in manifest.tables:
+                    schema = naive(report.schema.empty_table()).schema
+                    self._load(f"report_{report.name}", report.table, schema, manifest)
         for table in self.speed_tables:
             self._work.execute(f"DELETE FROM {table}")
 
-    def _load(self, name: str, manifest: Manifest) -> None:
-        wanted, version = self._empty[name].schema, manifest.tables[f"gold.{name}"]
-        stored = table_at(self._settings.table_path(f"gold.{name}"), version, manifest.cut.run_id)
+    def _load(self, into: str, table: str, wanted: pa.Schema, manifest: Manifest) -> None:
+        version = manifest.tables[table]
+        stored = table_at(self._settings.table_path(table), version, manifest.cut.run_id)
         rows = (naive(pa.Table.from_batches([b])).select(wanted.names).cast(wanted) for b in stored.to_batches())
         batches = (batch for table in rows for batch in table.to_batches())
         with naming(self._work, given=pa.RecordBatchReader.from_batches(wanted, batches)):
             try:
-                self._work.execute(f"INSERT INTO base_{name} SELECT * FROM given")
+                self._work.execute(f"INSERT INTO {into} SELECT * FROM given")
             except duckdb.InvalidInputException as error:
-                raise _damaged(self._settings.table_path(f"gold.{name}"), version, error) from error
+                raise _damaged(self._settings.table_path(table), version, error) from error
 
     def _prepare(self, m: Measure) -> list[str]:
         """Prepare what merging new partials of `m` takes, and give it in order: declared once, run for every batch.
@@ -152,6 +174,10 @@ class Merge:
 
     def _touch(self, m: Measure, parts: pa.Table) -> None:
         """Merge new partials into the rows they touch, and move what is derived from those."""
+        if not m.entity:
+            with naming(self._work, parts=parts):
+                self._work.execute(f"INSERT INTO touched_{m.name} SELECT * FROM parts")
+            return
         with naming(self._work, parts=parts):
             self._work.execute(f"INSERT INTO given_{m.name} SELECT * FROM parts")
         for step in self._touching[m.name]:
@@ -175,6 +201,10 @@ class Merge:
         self._applied += 1
         if self._applied % _COMPACT_EVERY:
             return
+        for m in self.algebra.measures.values():
+            if not m.entity:
+                held = f"WITH parts AS (SELECT * FROM touched_{m.name}) SELECT * FROM ({m.combine})"
+                self._replace(f"touched_{m.name}", self._rows(held))
         for d in self.algebra.derived.values():
             added = self._added(d)
             self._replace(f"delta_{d.name}", self._rows(f"SELECT {added} FROM delta_{d.name} GROUP BY ALL"))
@@ -186,6 +216,18 @@ class Merge:
 
     def _rows(self, sql: str) -> pa.Table:
         return self._work.sql(sql).to_arrow_table()
+
+
+def _without_bots(name: str, columns: list[str]) -> str:
+    """What is left of a merged relation without what declared robots did; all of it where that is not told apart."""
+    if "is_declared_bot" in columns:
+        return f"SELECT * FROM all_{name} WHERE NOT is_declared_bot"
+    if "bot_events" in columns:
+        return f"SELECT * FROM all_{name} WHERE bot_events = 0"
+    if "bot_visitors" in columns:
+        human = "visitors - bot_visitors AS visitors, buyers - bot_buyers AS buyers"
+        return f"SELECT * REPLACE ({human}) FROM all_{name} WHERE visitors > bot_visitors"
+    return f"SELECT * FROM all_{name}"
 
 
 def _key(m: Measure) -> tuple[str, ...]:

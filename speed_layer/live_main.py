@@ -54,6 +54,8 @@ class Main:
         folding = Folding(store, s, chosen.generation.number)
         folding.start()
         self._log.info("started", generation=chosen.generation.number, reason=chosen.generation.reason)
+        if not s.geo_path:
+            self._log.warning("no_country_database", remedy="`tidemark geo install` fetches one; countries are null.")
 
         live = self._live
 

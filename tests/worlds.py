@@ -15,6 +15,7 @@ import zlib
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, fields
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any, Final
 
 import pyarrow as pa
@@ -91,6 +92,7 @@ class Act:
     twin: int | None = None
     odd: Odd | None = None
     header: str = "own"
+    scene: str = "none"
 
     def __repr__(self) -> str:
         said = (f"{f.name}={getattr(self, f.name)!r}" for f in fields(self) if getattr(self, f.name) != f.default)
@@ -188,7 +190,8 @@ def _deliveries(shop: int, acts: tuple[Act, ...], settings: Settings) -> Iterato
             arrival = number + delay
             sent = message | {"sentAt": f"try {copy}"} if is_retry else message
             raw = json.dumps(sent, indent=1 if is_retry else None)
-            stamp = Stamp(_iso(_MORNING + timedelta(seconds=60 * arrival + copy), "millis"), ip="203.0.113.77")
+            received = _iso(_MORNING + timedelta(seconds=60 * arrival + copy), "millis")
+            stamp = Stamp(received, **SCENES[act.scene][1])
             if delivered := _entered(_NUMBER.sub(r"\1", raw).encode("utf-8", "surrogatepass"), act, stamp):
                 yield Delivery((arrival, shop, number), *delivered)
 
@@ -247,12 +250,55 @@ def _message(shop: int, act: Act, at: datetime, message_id: str) -> dict[str, An
         message["name"] = act.product
     if act.clock != "none":
         message["originalTimestamp" if act.clock == "original" else "timestamp"] = _iso(at, act.clock)
+    if said := SCENES[act.scene][0]:
+        message["context"] = dict(said)
     if act.consent is not None:
-        message["context"] = {"consent": {"collect" if act.consent == "collect" else "analyse": act.consent is True}}
+        message["context"] = message.get("context", {}) | {
+            "consent": {"collect" if act.consent == "collect" else "analyse": act.consent is True}
+        }
     if act.odd:
         place = message if act.odd.place == "message" else message.setdefault(act.odd.place, {})
         place[act.odd.name] = act.odd.value
     return message
+
+
+_IPHONE: Final = (
+    "Mozilla/5.0 (iPhone; CPU iPhone OS 17_5 like Mac OS X) AppleWebKit/605.1.15 (KHTML, like Gecko) Version/17.5 "
+    "Mobile/15E148 Safari/604.1"
+)
+_ROBOT: Final = "Mozilla/5.0 (compatible; bingbot/2.0; +http://www.bing.com/bingbot.htm)"
+_LANDING: Final = "https://shop.example/sale?utm_source=News&utm_medium=email&utm_campaign=spring"
+# Where and on what an act happens: what the message's context says, and what the entrance sees.
+SCENES: Final[Mapping[str, tuple[dict[str, Any], dict[str, Any]]]] = {
+    "none": ({}, {"ip": "203.0.113.77"}),
+    "landing": (
+        {
+            "userAgent": _IPHONE,
+            "timezone": "Europe/Berlin",
+            "page": {"url": _LANDING, "referrer": "https://www.google.com/"},
+        },
+        {"ip": "81.2.69.142"},
+    ),
+    "inside": (
+        {
+            "userAgent": _IPHONE,
+            "page": {"path": "/b", "url": "https://shop.example/b", "referrer": "https://www.shop.example/"},
+        },
+        {"ip": "2.125.160.216"},
+    ),
+    "direct": ({"page": {"path": "/home", "search": "?gclid=x"}, "timezone": "Nowhere/Here"}, {"user_agent": _IPHONE}),
+    "robot": ({"page": {"url": "https://shop.example/", "referrer": "https://chatgpt.com/"}}, {"user_agent": _ROBOT}),
+    "disguised robot": ({"userAgent": _IPHONE}, {"user_agent": _ROBOT, "ip": "2001:218::1"}),
+    "server": (
+        {"library": {"name": "analytics-python"}, "ip": "216.160.83.56"},
+        {"user_agent": "analytics-python/2.3", "ip": "81.2.69.142"},
+    ),
+    "app": (
+        {"app": {"name": "Shop"}, "library": {"name": "analytics-android"}, "campaign": {"name": "x", "source": "Y"}},
+        {"user_agent": "Shop/5 (Android 14; Pixel 8) okhttp/4.12.0", "ip": "89.160.20.112"},
+    ),
+}
+GEO: Final = str(Path(__file__).parent / "golden/maxmind/GeoIP2-Country-Test.mmdb")
 
 
 # The other product has no brand: NULL is a key like any other.
@@ -267,7 +313,7 @@ def _properties(shop: int, act: Act) -> dict[str, Any]:
             {"product_id": p, "price": price, "quantity": q, "brand": _BRANDS.get(p)} for p, price, q in act.lines
         ]
     elif act.kind in ("view", "cart"):
-        sent |= {"price": act.amount, "brand": _BRANDS.get(act.product)}
+        sent |= {"price": act.amount, "brand": _BRANDS.get(act.product), "category": act.order}
     elif act.kind in ("page", "search"):
         sent |= {"path": act.product and f"/{act.product}", "query": act.product}
     return {name: value for name, value in sent.items() if value is not None}
@@ -296,13 +342,26 @@ _NOWHERE: Final = {
         *("price", "total", "revenue", "value", "tax", "quantity", "currency", "product_id"),
         *("order_id", "brand", "category", "coupon", "query", "path", "products"),
     ),
-    "context": ("consent", "page"),
+    "context": ("consent", "page", "userAgent", "campaign", "library", "app", "ip", "timezone"),
 }
 _VALUES: Final[tuple[Any, ...]] = (
     *(None, "", " ", "null", "Undefined ", "x" * 256, "plain", "42", "-1", " 7 ", "+5", "1e3", "0.5", "½"),
     "\ud83d\ude00",
     *("#7", "#-1", "#0.5", "#1e2", "#1.0", "#" + "9" * 17, "#" + "9" * 40, "#9000000000000000", "#1000000001"),
-    *(True, False, [], {}, [1], [{}], [{"price": "x"}], [{"quantity": 2.5}], {"path": "/deep"}, {"analyse": False}),
+    *(
+        True,
+        False,
+        [],
+        {},
+        [1],
+        [{}],
+        [{"price": "x"}],
+        [{"quantity": 2.5}],
+        {"path": "/deep"},
+        {"url": "//[x"},
+        {"name": 5},
+        {"analyse": False},
+    ),
     *("USD", "jpy", "US", "ÜSD", "2024-02-30T00:00:00Z", "2024-03-01", "2024-03-01T10:00:00", "2024-03-01 10:00:00Z"),
     *("2024-03-01T10:00Z", "2024-03-01T10:00:00+05:30", "2024-03-01T10:00:00-0800", "2024-03-01T10:00:00+19:00"),
     *("1969-12-31T23:59:59Z", "9999-12-31T23:59:59.999999Z", "9999-12-31T23:59:59-00:01", "1709287200"),
@@ -341,6 +400,7 @@ def _acts(odd: st.SearchStrategy[Odd | None]) -> st.SearchStrategy[Act]:
         twin=_seldom(st.integers(0, 20)),
         odd=odd,
         header=_seldom(st.sampled_from(list(_HEADERS)), "own", 19),
+        scene=st.sampled_from(["none", "none", *SCENES]),
     )
 
 
@@ -352,6 +412,8 @@ SETTINGS: Final = st.builds(
     consent_default=st.sampled_from(["grant", "grant", "deny"]),
     money_excess_digits=st.sampled_from(["reject", "round"]),
     funnel_steps=st.sampled_from(["view,cart,purchase", "view, cart, checkout, purchase", "page,page", "cart"]),
+    enrichment=st.sampled_from(["on", "on", "on", "off"]),
+    geo_database=st.sampled_from(["", GEO]),
 )
 
 

@@ -37,13 +37,17 @@ _OF_ONE_VIEW: Final = {
     ("revenue_reporting", "unconverted"): "Orders and refunds without that day's exchange rate: in no sum of money.",
     ("sessions", "duration_ms"): "From the session's first event to its last, milliseconds.",
     ("sessions", "events"): "Events of the session.",
+    ("sessions", "is_declared_bot"): "Whether one of its events was sent by a declared robot.",
+    ("sessions", "channel"): "Channel of the session's first event that has a source and is not internal.",
+    ("sessions", "device_class"): "Device class of the session's first event.",
+    ("sessions", "country"): "Country of the session's first event.",
 }
 # One visitor counts once in every row it was in; a step is a position.
 _NEVER_SUMMED: Final = frozenset({"visitors", "buyers", "step"})
 # They say what a row is about, as text does.
 _ATTRIBUTES: Final = frozenset({"list_price_minor", "rate_numerator", "rate_denominator"})
 # A sum across these would add up what is not of one kind: sessions that reached step 1 and step 2, dollars and yen.
-_KEPT_APART: Final = {"funnel": ("step",), "session_edges": ("role",)}
+_KEPT_APART: Final = {"funnel": ("step",), "session_edges": ("role",), "traffic_by": ("breakdown",)}
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,10 +10,11 @@ from typing import Any, Final
 
 from serving.api.catalog import Column, Described
 from serving.api.problems import Problem
+from serving.views import WITHOUT_BOTS
 
 DEFAULT_LIMIT: Final = 1000
 LARGEST_LIMIT: Final = 10_000
-_WORDS: Final = ("from", "to", "columns", "order_by", "limit", "group_by")
+_WORDS: Final = ("from", "to", "columns", "order_by", "limit", "group_by", "bots")
 _TRUTH: Final = {"true": True, "false": False}
 _WHOLE: Final = re.compile(r"-?[0-9]{1,19}")
 _BITS: Final = {"BIGINT": 63, "INTEGER": 31}
@@ -47,7 +48,8 @@ def build(view: Described, given: Pairs) -> Query:
         first, ties = [c for c in [view.view.time] if c], [c for c in shown if view.columns[c].is_plain]
     order = _order(view, words.get("order_by"), shown if tail else list(view.columns), first, ties)
     # One row more than asked for says whether there are more.
-    sql = f"SELECT {select} FROM {view.view.name}{where}{tail}{order} LIMIT {limit + 1}"
+    schema = "main" if _counts_bots(words.get("bots")) else WITHOUT_BOTS
+    sql = f"SELECT {select} FROM {schema}.{view.view.name}{where}{tail}{order} LIMIT {limit + 1}"
     return Query(sql, parameters, limit)
 
 
@@ -128,6 +130,13 @@ def _time_column(view: Described) -> str:
     if view.view.time is None:
         raise Problem(400, "bad-value", f"{view.view.name} has no time column", "Leave out from and to.")
     return view.view.time
+
+
+def _counts_bots(text: str | None) -> bool:
+    """Whether what declared robots did is part of the answer; it is unless told."""
+    if text not in (None, "with", "without"):
+        raise Problem(400, "bad-value", f"bots is {text[:100]!r}", "Use with or without.")
+    return text != "without"
 
 
 def _limit(text: str | None) -> int:

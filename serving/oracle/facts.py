@@ -28,8 +28,12 @@ def statements(rules: Mapping[str, str]) -> dict[str, str]:
         "sales": _sales(),
         "events": _events(),
         "sessions": _sessions(int(rules["session_gap_seconds"])),
-        "orders": _firsts("order_key", "coalesce(order_id, event_id)", "purchase", f"visitor, {_MONEY}"),
-        "refunds": _firsts("refund_key", "event_id", "refund", "visitor, order_id, currency, value_minor"),
+        "orders": _firsts(
+            "order_key", "coalesce(order_id, event_id)", "purchase", f"visitor, is_declared_bot, {_MONEY}"
+        ),
+        "refunds": _firsts(
+            "refund_key", "event_id", "refund", "visitor, is_declared_bot, order_id, currency, value_minor"
+        ),
     }
 
 
@@ -40,7 +44,9 @@ def _named() -> str:
            kind, event_time, heads.currency, name_of(product_id) AS product_id, name_of(category) AS category,
            name_of(brand) AS brand, name_of(order_id) AS order_id, name_of(coupon) AS coupon,
            name_of(query) AS query, name_of(name) AS page,
-           coalesce(name_of(path), name_of(page_path)) AS path, lines
+           coalesce(name_of(path), name_of(page_path)) AS path, lines, device_class, os, browser,
+           coalesce(is_declared_bot, false) AS is_declared_bot, source, medium, campaign, channel, landing, country,
+           zone
     FROM said JOIN judged USING (n) JOIN heads USING (n)
     WHERE status = 'good'
     """
@@ -75,13 +81,15 @@ def _sales() -> str:
 
 def _events() -> str:
     return f"""
-    SELECT named.* EXCLUDE (lines), sales.* EXCLUDE (n),
+    SELECT named.* EXCLUDE (lines), sales.* EXCLUDE (n), local_times.* EXCLUDE (zone, country, quarter),
            CASE WHEN kind IN ({_listed(PRODUCT_KINDS)}) THEN product_id
                 WHEN kind = 'page' THEN coalesce(path, page)
                 WHEN kind = 'screen' THEN page
                 WHEN kind = 'search' THEN query
                 WHEN kind IN ('purchase', 'refund', 'checkout') THEN order_id END AS ref
-    FROM named LEFT JOIN sales USING (n)
+    FROM named LEFT JOIN sales USING (n) LEFT JOIN local_times
+      ON named.zone IS NOT DISTINCT FROM local_times.zone AND named.country IS NOT DISTINCT FROM local_times.country
+     AND quarter = epoch_us(event_time) // 900000000
     """
 
 
@@ -92,6 +100,10 @@ def _sessions(gap_seconds: int) -> str:
     """
     step = "struct_pack(at := event_time, event_id := event_id, kind := kind, ref := ref, value_minor := value_minor)"
     journey = f"kind IN ({_listed(JOURNEY_KINDS)})"
+    at = "struct_pack(at := event_time, event_id := event_id, {})"
+    touch = at.format(_packed("channel, source, medium, campaign, landing"))
+    origin = at.format(_packed("device_class, os, browser, country"))
+    order = "event_time, event_id"
     counts = ", ".join(f"count(*) FILTER (kind IN ({_listed(kinds)})) AS {c}" for c, kinds in _COUNTED.items())
     return f"""
     WITH opened AS (
@@ -102,12 +114,18 @@ def _sessions(gap_seconds: int) -> str:
             PARTITION BY visitor ORDER BY event_time RANGE UNBOUNDED PRECEDING) AS spell
         FROM opened
     ), grouped AS (
-        SELECT visitor, min(event_time) AS start_at, max(event_time) AS last_at, count(*) AS events, {counts},
+        SELECT visitor, min(event_time) AS start_at, max(event_time) AS last_at, count(*) AS events,
+               count(*) FILTER (is_declared_bot) AS bot_events, {counts},
                coalesce(list({step} ORDER BY event_time, event_id, kind, ref NULLS LAST, value_minor NULLS LAST)
-                        FILTER ({journey}), []) AS journey
+                        FILTER ({journey}), []) AS journey,
+               first({touch} ORDER BY {order}, channel, {_nulls_last("source, medium, campaign, landing")})
+                   FILTER (channel IS NOT NULL) AS touch,
+               first({origin} ORDER BY {order}, {_nulls_last("device_class, os, browser, country")}) AS origin
         FROM spells GROUP BY visitor, spell
     )
-    SELECT * EXCLUDE (journey), journey[1:{TRAIL_LENGTH}] AS trail, journey[-1] AS last_event FROM grouped
+    SELECT * EXCLUDE (journey, touch, origin), journey[1:{TRAIL_LENGTH}] AS trail, journey[-1] AS last_event,
+           touch, origin
+    FROM grouped
     """
 
 
@@ -119,6 +137,14 @@ def _firsts(key: str, key_sql: str, kind: str, columns: str) -> str:
     FROM events WHERE kind = '{kind}'
     QUALIFY row_number() OVER (PARTITION BY {key_sql} ORDER BY event_time, event_id, fingerprint) = 1
     """
+
+
+def _packed(names: str) -> str:
+    return ", ".join(f"{name} := {name}" for name in names.split(", "))
+
+
+def _nulls_last(names: str) -> str:
+    return ", ".join(f"{name} NULLS LAST" for name in names.split(", "))
 
 
 def _listed(texts: Iterable[str]) -> str:

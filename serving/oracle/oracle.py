@@ -12,6 +12,7 @@ import pyarrow.dataset as ds
 
 from contracts.errors import RunInvalid
 from serving.oracle import answers, facts, rules
+from serving.oracle.enriching import QUARTER, Enriching
 from serving.oracle.macros import MACROS
 from serving.oracle.reading import SAID, read_batches
 
@@ -42,6 +43,7 @@ class Oracle:
         self._con.execute("CREATE TEMP TABLE said AS SELECT * FROM none_said")
         self._steps = {**rules.statements(settings), **facts.statements(settings)}
         self._answers = answers.statements(settings)
+        self._enriching = Enriching(settings)
         self._rows = 0
         self._judged = False
 
@@ -55,7 +57,7 @@ class Oracle:
 
         `records` is an Arrow table, a stream of batches, or paths of Parquet files. May be called more than once.
         """
-        reader = pa.RecordBatchReader.from_batches(SAID, read_batches(_batches(records), self._rows))
+        reader = pa.RecordBatchReader.from_batches(SAID, read_batches(_batches(records), self._enriching, self._rows))
         self._con.register("arrived", reader)
         try:
             self._con.execute("INSERT INTO said SELECT * FROM arrived")
@@ -84,8 +86,20 @@ class Oracle:
             return
         self._refuse_twins()
         for name, sql in self._steps.items():
+            if name == "events":
+                self._tell_times()
             self._con.execute(f"CREATE OR REPLACE TEMP TABLE {name} AS {sql}")
         self._judged = True
+
+    def _tell_times(self) -> None:
+        """The table `local_times`: local time and day wherever good events are."""
+        quarter = f"epoch_us(event_time) // {QUARTER}"
+        rows = self._con.sql(f"SELECT DISTINCT zone, country, {quarter} FROM named").fetchall()
+        self._con.register("told", self._enriching.of_times(rows))
+        try:
+            self._con.execute("CREATE OR REPLACE TEMP TABLE local_times AS SELECT * FROM told")
+        finally:
+            self._con.unregister("told")
 
     def _refuse_twins(self) -> None:
         """A record counted twice would make every answer wrong: bronze and Kafka overlap, or bronze repeats itself."""

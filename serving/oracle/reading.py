@@ -16,6 +16,9 @@ from typing import Any, Final
 
 import pyarrow as pa
 
+from serving.oracle import enriching
+from serving.oracle.enriching import Enriching
+
 DEEPEST_JSON: Final = 65  # A message may nest 64 levels deep; its envelope is one more.
 LINE_FIELDS: Final = ("product_id", "category", "brand", "price", "quantity")
 AMOUNTS: Final = ("price", "total", "revenue", "value", "tax", "shipping", "discount")
@@ -27,7 +30,7 @@ _MESSAGE: Final = ("anonymousId", "userId", "event", "name", "originalTimestamp"
 _ENVELOPE: Final = ("type", "messageId", "receivedAt", "fingerprint", "message")
 _OBJECTS: Final = ("properties", "context", "traits")
 _TEXTS: Final = (*_ENVELOPE, *_MESSAGE, *_OBJECTS, "products", *_PROPERTIES, "page_path", "may_analyse")
-_ABSENT: Final = (None,) * len(_TEXTS)
+_ABSENT: Final = (*(None,) * len(_TEXTS), *enriching.ABSENT)
 _LINES = pa.list_(pa.struct([(name, pa.string()) for name in LINE_FIELDS]))
 
 SAID = pa.schema(
@@ -40,6 +43,7 @@ SAID = pa.schema(
         pa.field("fault", pa.string()),
         pa.field("lines", _LINES),
         *(pa.field(name, pa.string()) for name in _TEXTS),
+        *enriching.SCHEMA,
     ],
 )
 
@@ -63,13 +67,13 @@ class _Unreadable(Exception):
     """The value is no JSON object; the argument is the reason."""
 
 
-def read_batches(batches: Iterable[pa.RecordBatch], start: int = 0) -> Iterator[pa.RecordBatch]:
+def read_batches(batches: Iterable[pa.RecordBatch], enrichment: Enriching, start: int = 0) -> Iterator[pa.RecordBatch]:
     """The records as rows of `SAID`, numbered from `start`.
 
     Each batch must have the columns log, partition, offset, dedupe_key and value.
     """
     for batch in batches:
-        read = [_read(value) for value in batch.column("value").to_pylist()]
+        read = [_read(value, enrichment) for value in batch.column("value").to_pylist()]
         columns = list(zip(*read, strict=True)) or [()] * (len(SAID) - 5)
         yield pa.RecordBatch.from_arrays(
             [
@@ -83,7 +87,7 @@ def read_batches(batches: Iterable[pa.RecordBatch], start: int = 0) -> Iterator[
         start += len(read)
 
 
-def _read(value: bytes | None) -> tuple[Any, ...]:
+def _read(value: bytes | None, enrichment: Enriching) -> tuple[Any, ...]:
     """One row of `SAID` from its column `fault` on."""
     try:
         envelope = _parse(value)
@@ -103,6 +107,7 @@ def _read(value: bytes | None) -> tuple[Any, ...]:
         *_said_of(properties, _PROPERTIES),
         _said(_object(context, "page").get("path")),
         _said(_object(context, "consent").get("analyse")),
+        *enrichment.of_record(envelope, message),
     )
 
 

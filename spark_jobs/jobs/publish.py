@@ -7,6 +7,7 @@ from datetime import datetime
 from contracts.algebra import Algebra
 from contracts.errors import RunInvalid
 from contracts.measures import QUALITY
+from contracts.reports import REPORTS
 from contracts.settings import Settings
 from spark_jobs.jobs.gold import table_names
 from spark_jobs.jobs.seal import BRONZE
@@ -21,9 +22,12 @@ def publish(settings: Settings, store: Store, run_id: str, now: datetime) -> Pub
     runs = Runs(settings)
     cut, tables = runs.cut(run_id), runs.tables(run_id)
     needed = [EVENTS, f"gold.{QUALITY.name}", *(f"gold.{n}" for n in table_names(Algebra.of(settings.rules)))]
+    needed += [report.table for report in REPORTS.values()]
     missing = [name for name in needed if name not in tables]
     if missing:
-        raise RunInvalid(f"Run {run_id} lacks {', '.join(missing)}", "Build them: `tidemark batch silver`, `gold`.")
+        raise RunInvalid(
+            f"Run {run_id} lacks {', '.join(missing)}", "Build them: `tidemark batch silver`, `gold`, `reports`."
+        )
     if not runs.is_verified(run_id):
         raise RunInvalid(f"Run {run_id} is not verified", "Run `tidemark batch verify` and look at the differences.")
     versions = {name: tables[name]["version"] for name in needed} | {BRONZE: cut.bronze_version}

@@ -1,15 +1,22 @@
-"""From one record as it arrived to one event, or to the reason it is refused."""
+"""From one record as it arrived to one event, or to the reason it is refused.
+
+What an event says beyond the measures' needs is read in `context` and looked up in `enrich`.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-from contracts.envelope import DEEPEST_NESTING, is_deeper, record_key
+from contracts.consent import Consent, consent_of
+from contracts.envelope import DEEPEST_NESTING, REPLAY, is_deeper, record_key
 from contracts.kinds import CALL_TYPES, PRODUCT_KINDS, kind_of
 from contracts.money import LARGEST_MINOR
 from contracts.reasons import LONGEST_ID, PLACEHOLDER_IDS, Reason
 from spark_jobs.transforms import leaves
+from spark_jobs.transforms.clocks import Clocks, clocks_of
+from spark_jobs.transforms.enrich.record import NOT_ENRICHED, Enriched, Reference, enrich, reference_of
+from spark_jobs.transforms.saying import said_of
 
 _ORDER_KINDS = ("purchase", "refund")
 _AMOUNTS = ("price", "total", "revenue", "value", "tax", "shipping", "discount")
@@ -43,7 +50,23 @@ class Event(NamedTuple):
     path: str | None
     referrer: str | None
     query: str | None
-    may_analyse: bool
+    anonymous_id: str | None
+    user_id: str | None
+    previous_id: str | None
+    clocks: Clocks
+    consent: Consent
+    enriched: Enriched
+
+    @property
+    def may_analyse(self) -> bool:
+        """Whether it may be counted."""
+        return self.consent.analyse
+
+    @property
+    def row(self) -> tuple[object, ...]:
+        """Its columns of `fields.EVENT`, those that name the record left out."""
+        *own, clocks, consent, enriched = self
+        return (*own, *clocks, consent.personalise, consent.train, *enriched)
 
 
 class _Rejected(Exception):
@@ -53,10 +76,15 @@ class _Rejected(Exception):
         self.reason = reason
 
 
-def parse(key: bytes | None, value: bytes | None, rules: Mapping[str, str]) -> Event | Reason:
-    """One record's event, or the first reason, in the entrance's own order, why there is none."""
+def parse(
+    key: bytes | None, value: bytes | None, rules: Mapping[str, str], reference: Reference | None = None
+) -> Event | Reason:
+    """One record's event, or the first reason, in the entrance's own order, why there is none.
+
+    `reference` is that of the rules, to spare looking for it with every record.
+    """
     try:
-        return _event(key, _decode(value), rules)
+        return _event(key, _decode(value), rules, reference or reference_of(rules))
     except _Rejected as rejected:
         return rejected.reason
 
@@ -84,7 +112,7 @@ def _is_utf8(value: bytes) -> bool:
     return True
 
 
-def _event(key: bytes | None, envelope: dict[str, Any], rules: Mapping[str, str]) -> Event:
+def _event(key: bytes | None, envelope: dict[str, Any], rules: Mapping[str, str], reference: Reference) -> Event:
     message, received_at = _message(key, envelope)
     call_type = envelope["type"]
     if call_type not in CALL_TYPES:
@@ -94,7 +122,8 @@ def _event(key: bytes | None, envelope: dict[str, Any], rules: Mapping[str, str]
     sent_lines = _sent_lines(properties)
     visitor = _visitor(message)
     event_name = _event_name(message) if call_type == "track" else None
-    event_time = _event_time(message, received_at)
+    own_time = _own_time(message)
+    event_time = received_at if own_time is None else own_time
     currency = _currency(properties, rules["currency_default"])
     excess = rules["money_excess_digits"]
     amounts, lines, quantity = _figures(properties, sent_lines, currency, excess)
@@ -106,6 +135,7 @@ def _event(key: bytes | None, envelope: dict[str, Any], rules: Mapping[str, str]
     page = context.get("page")
     page = page if type(page) is dict else {}
     path = leaves.text(properties.get("path")) or leaves.text(page.get("path"))
+    said = said_of(envelope, call_type, properties, context, event_time)
     order_id, query = leaves.text(properties.get("order_id")), leaves.text(properties.get("query"))
     return Event(
         envelope["messageId"],
@@ -131,9 +161,20 @@ def _event(key: bytes | None, envelope: dict[str, Any], rules: Mapping[str, str]
         leaves.text(properties.get("coupon")),
         order_lines,
         path,
-        leaves.text(page.get("referrer")),
+        said.referrer,
         query,
-        _may_analyse(context, rules["consent_default"]),
+        _id(message.get("anonymousId")),
+        _id(message.get("userId")),
+        _id(message.get("previousId")),
+        clocks_of(
+            event_time,
+            _sent_at(envelope),
+            received_at,
+            is_own=own_time is not None,
+            is_replay=envelope.get("source") == REPLAY,
+        ),
+        consent_of(context, rules["consent_default"]),
+        enrich(said, reference) if rules["enrichment"] == "on" else NOT_ENRICHED,
     )
 
 
@@ -187,15 +228,30 @@ def _event_name(message: dict[str, Any]) -> str:
     return event
 
 
-def _event_time(message: dict[str, Any], received_at: int) -> int:
+def _id(given: Any) -> str | None:
+    """An id that names somebody; None for all else."""
+    if type(given) is not str and type(given) is not int:
+        return None
+    written = str(given)
+    is_id = written.strip() and written.strip().lower() not in PLACEHOLDER_IDS and len(written) <= LONGEST_ID
+    return written if is_id else None
+
+
+def _own_time(message: dict[str, Any]) -> int | None:
+    """When it happened, by the sender; None where the sender does not say."""
     given = message.get("originalTimestamp")
     given = message.get("timestamp") if given is None else given
     if given is None:
-        return received_at
+        return None
     at = leaves.instant(given) if type(given) is str else None
     if at is None:
         raise _Rejected(Reason.BAD_TIMESTAMP)
     return at
+
+
+def _sent_at(envelope: dict[str, Any]) -> int | None:
+    given = envelope.get("sentAt")
+    return leaves.instant(given) if type(given) is str else None
 
 
 def _currency(properties: dict[str, Any], default: str) -> str:
@@ -271,9 +327,3 @@ def _ref(
         return product_id
     by_kind = {"page": path or name, "screen": name, "search": query}
     return order_id if kind in (*_ORDER_KINDS, "checkout") else by_kind.get(kind)
-
-
-def _may_analyse(context: dict[str, Any], default: str) -> bool:
-    consent = context.get("consent")
-    given = consent.get("analyse") if type(consent) is dict else None
-    return default == "grant" if given is None else given is not False

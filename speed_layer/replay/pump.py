@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 
 from confluent_kafka import KafkaError, Message, Producer
 
-from contracts.envelope import Entered, Stamp, enter
+from contracts.envelope import REPLAY, Entered, Stamp, enter
 from contracts.topics import EVENTS, REJECTED
 from speed_layer.replay.message import BadRow, SourceItem, SourceMessage
 from speed_layer.topics import KafkaUnavailable
@@ -25,7 +25,7 @@ Headers = list[tuple[str, str | bytes | None]]
 class Pump:
     """Sends messages to Kafka and counts what became of them: accepted, refused by reason, bad rows."""
 
-    def __init__(self, bootstrap: str, secret: bytes, source: str = "replay") -> None:
+    def __init__(self, bootstrap: str, secret: bytes, source: str = REPLAY) -> None:
         config = {
             "bootstrap.servers": bootstrap,
             "acks": "all",

@@ -25,11 +25,12 @@ def run(events: int = 2_000_000, together: int = 1, batch: int = 60_000) -> dict
             source = open_source(f"sim:days=2,events_target={events}")
             counts = Pump(s.settings.bootstrap, installation_secret(s.settings.home)).run(source.messages())
             figures["produce_events_per_second"] = round(sum(counts.values()) / (time.monotonic() - began))
-            figures["+".join(names)] = _read(s, names)
+            figures["+".join(names)] = read(s, names)
     return figures
 
 
-def _read(s: Stack, names: tuple[str, ...]) -> dict[str, float]:
+def read(s: Stack, names: tuple[str, ...]) -> dict[str, float]:
+    """Start these queries and measure from their first commit to the last."""
     target = ends(s.settings)
     for name in names:
         s.start(name)

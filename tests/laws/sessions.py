@@ -63,6 +63,7 @@ def views(moments: Iterable[tuple[str, int]]) -> pa.Table:
         columns["event_id"].append(f"e{number}")
     size = len(columns["visitor"])
     given = columns | {"kind": ["view"] * size, "currency": ["USD"] * size, "fingerprint": ["f"] * size}
+    given["is_declared_bot"] = [False] * size
     return pa.table(
         [
             pa.array(given.get(f.name, [None] * size), pa.int64()).cast(f.type)

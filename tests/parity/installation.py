@@ -17,6 +17,7 @@ from contracts.semantics import semantics_hash
 from contracts.settings import Settings
 from spark_jobs import delta_io
 from spark_jobs.jobs.gold import build_gold
+from spark_jobs.jobs.report import build_reports
 from spark_jobs.jobs.seal import BRONZE as BRONZE_TABLE
 from spark_jobs.jobs.seal import seal
 from spark_jobs.jobs.silver import build_silver
@@ -86,12 +87,13 @@ class Installation:
         sealed = seal(self.settings, self.store, run_id, NOW, wait_seconds=0)
         build_silver(self.spark, self.settings, run_id)
         build_gold(self.spark, self.settings, run_id)
+        build_reports(self.spark, self.settings, self.store, run_id)
         return sealed
 
     def gold(self, run_id: str) -> dict[str, pa.Table]:
         """Every gold table of a run, by the name of its measure or derived table."""
-        made = Runs(self.settings).tables(run_id)
-        gold = {name: m["version"] for name, m in made.items() if "gold." in name}
+        made, known = Runs(self.settings).tables(run_id), {*self.algebra.measures, *self.algebra.derived}
+        gold = {name: m["version"] for name, m in made.items() if name.removeprefix("gold.") in known}
         return {name.removeprefix("gold."): self._read(name, version) for name, version in gold.items()}
 
     def speed(self, after_segment: int = -1) -> dict[str, pa.Table]:

@@ -45,6 +45,8 @@ def shop(seed: int, count: int, visitors: int = 12) -> list[dict[str, Any]]:
         at = START + timedelta(seconds=rng.choice((1, 20, 300)) * number - rng.choice((0, 0, 0, 1799, 1801, 7200)))
         kind, product = rng.choice(_KINDS), rng.choice(("p1", "p2", "p3", None))
         more: dict[str, Any] = {"product_id": product, "brand": rng.choice(("b1", None))}
+        more |= {"is_declared_bot": rng.random() < 0.1, "device_class": rng.choice(("mobile", None))}
+        more |= {"channel": rng.choice(("Direct", "Email", None)), "country": rng.choice(("DE", None))}
         more["currency"] = rng.choice(("USD", "USD", "EUR"))
         if kind == "purchase":
             line = {"product_id": product or "p9", "category": "c", "brand": "b1", "price_minor": 999, "quantity": 2}
@@ -150,7 +152,9 @@ def lines(table: pa.Table) -> list[str]:
 
 def table_of(events: list[dict[str, Any]]) -> pa.Table:
     """The events as the algebra takes them."""
-    return pa.Table.from_pylist([{name: e.get(name) for name in EVENT.names} for e in events], EVENT)
+    return pa.Table.from_pylist(
+        [{"is_declared_bot": False} | {name: e.get(name) for name in EVENT.names if name in e} for e in events], EVENT
+    )
 
 
 def counted(events: list[dict[str, Any]]) -> pa.Table:

@@ -240,3 +240,12 @@ def test_metrics_count_by_endpoint_never_by_words(client: httpx.Client) -> None:
     assert float(figures["tidemark_api_speed_rows"]) > 0
     assert float(figures["tidemark_api_seconds_behind"]) > 0
     assert float(figures["tidemark_api_published_run_age_seconds"]) > 0
+
+
+def test_bots_can_be_left_out(client: httpx.Client) -> None:
+    everything, humans = rows(client, "traffic"), rows(client, "traffic", bots="without")
+    assert rows(client, "traffic", bots="with") == everything
+    assert 0 < sum(r["events"] for r in humans) < sum(r["events"] for r in everything)
+    assert [list(r) for r in humans[:1]] == [list(r) for r in everything[:1]]
+    answer = client.get("/v1/query/traffic", params={"bots": "none"})
+    assert (answer.status_code, answer.json()["type"].rpartition(":")[2]) == (400, "bad-value")

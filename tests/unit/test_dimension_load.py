@@ -23,6 +23,7 @@ import serving
 from contracts import semantics
 from contracts.dimensions import DIMENSIONS, PRODUCTS
 from contracts.errors import DimensionBusy, DimensionInvalid, SettingInvalid, TidemarkError, WarehouseDamaged
+from contracts.reports import REPORTS
 from contracts.semantics import semantics_hash
 from contracts.settings import Settings
 from infra.cli import app
@@ -283,7 +284,8 @@ def test_a_publish_records_the_versions_of_its_moment(installation: Installation
     assert cut is not None
     place = (1, "topic-a", dict(cut.offsets), 1, cut.segment, cut.batch, cut.semantics_hash, 0, NOW.isoformat())
     runs.write_cut(RunCut("r1", *place))
-    for name in (EVENTS, "gold.quality", *(f"gold.{n}" for n in table_names(installation.algebra))):
+    gold = (f"gold.{name}" for name in table_names(installation.algebra))
+    for name in (EVENTS, "gold.quality", *gold, *(report.table for report in REPORTS.values())):
         runs.write_table("r1", name, 0, 0)
     runs.write_verified("r1", [])
     publish(installation.settings, installation.store, "r1", NOW)

@@ -35,7 +35,11 @@ HISTORY: Final = products(
     ("p3", "gloves", "4.00", "2024-05-01T23:30:00Z", ""),
     ("p9", "", "5.00", CHANGE, ""),
 )
-DIMENSIONED: Final = ("products", "categories", "revenue_reporting", "campaign_costs", "exchange_rates", "catalogue")
+DIMENSIONED: Final = (
+    *("products", "categories", "revenue_reporting", "roas"),
+    *("campaign_costs", "exchange_rates", "catalogue"),
+    *("without_bots.products", "without_bots.categories", "without_bots.revenue_reporting", "without_bots.roas"),
+)
 
 
 @pytest.fixture
@@ -310,7 +314,7 @@ def test_a_list_price_is_left_out_of_sums_as_text_is(installation: Installation)
     assert "list_price" not in sql
     with pytest.raises(Problem, match="list_price_minor"):
         query.build(described, [("group_by", "product_id"), ("columns", "list_price_minor")])
-    assert [c for view in DIMENSIONED for c in every[view].columns.values() if not c.description] == []
+    assert [c for view in DIMENSIONED if view in every for c in every[view].columns.values() if not c.description] == []
 
 
 def test_every_column_of_a_dimension_is_described() -> None:

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from spark_jobs.transforms.enrich.channel import DIRECT, INTERNAL, channel_of, site_of, touch_of
+from spark_jobs.transforms.enrich.channel import DIRECT, INTERNAL, UNKNOWN, Campaign, channel_of, site_of, touch_of
 
 CASES = """
 (direct)|(none)||Direct
@@ -134,12 +134,32 @@ def test_campaign_parameters_are_kept() -> None:
 
 @pytest.mark.parametrize("referrer", ["https://www.s.co.uk/", "http://pay.s.co.uk/x", "HTTPS://S.CO.UK:443/"])
 def test_the_site_itself_is_no_source(referrer: str) -> None:
-    assert touch_of(referrer, "https://shop.s.co.uk/?utm_source=") is INTERNAL
+    assert touch_of(referrer, "https://shop.s.co.uk/?utm_source=") == INTERNAL._replace(landing="/")
 
 
 @pytest.mark.parametrize("referrer", [None, "", "about:blank", "javascript:x", "http://[::1", "file:///x", "//"])
 def test_no_referrer_is_direct(referrer: str | None) -> None:
-    assert touch_of(referrer, "https://s.com/") is DIRECT
+    assert touch_of(referrer, "https://s.com/a?b#c") == DIRECT._replace(landing="/a")
+
+
+def test_no_page_and_no_campaign_is_no_touch() -> None:
+    for said in (None, Campaign(None, None, None, None, None)):
+        assert touch_of(None, "", said) is UNKNOWN
+    assert UNKNOWN.channel is None
+
+
+def test_what_the_library_says_of_the_campaign_stands_in_for_the_url() -> None:
+    said = Campaign("spring", "News", "email", " ", "c" * 300)
+    alone = touch_of(None, None, said)
+    assert (alone.source, alone.medium, alone.campaign, alone.term) == ("news", "email", "spring", None)
+    assert (alone.channel, alone.landing, len(alone.content or "")) == ("Email", None, 256)
+    with_url = touch_of("https://www.google.com/", "/?utm_source=other&utm_medium=cpc", said)
+    assert (with_url.source, with_url.medium, with_url.campaign, with_url.channel) == (
+        "other",
+        "cpc",
+        None,
+        "Paid Other",
+    )
 
 
 def test_addresses_are_their_own_site() -> None:

@@ -53,7 +53,7 @@ def test_bookkeeping_columns_are_integers_and_naive_instants() -> None:
     names = ("Order Completed", "Order Refunded", "Product Viewed", "Product Added")
     oracle = oracle_of([event(name, "10:00:00", product_id="p", price=1) for name in names])
     kinds = {f.type for name in oracle.names for f in oracle.table(name).schema}
-    assert {k for k in kinds if pa.types.is_primitive(k)} == {pa.int64(), pa.timestamp("us")}
+    assert {k for k in kinds if pa.types.is_primitive(k)} == {pa.int64(), pa.timestamp("us"), pa.bool_()}
 
 
 def test_a_trail_keeps_256_and_the_last_event_is_still_the_last() -> None:

@@ -15,13 +15,25 @@ import pytest
 from contracts.algebra import Algebra, connect
 from contracts.fields import BRONZE, DESCRIPTIONS, EVENT
 from contracts.reasons import EXPLANATIONS, Reason
+from contracts.reports import REPORTS
 from contracts.settings import Settings
 from infra.local.paths import repo_root
 from spark_jobs.transforms.batches import REJECTED, SILVER
 
 # --- L0, purity: a result depends on the record, the code and the rules -------------------------------------------
 
-PURE_CONTRACTS = ("algebra", "derived", "envelope", "fields", "kinds", "measures", "money", "names", "reasons")
+PURE_CONTRACTS = (
+    "algebra",
+    "consent",
+    "derived",
+    "envelope",
+    "fields",
+    "kinds",
+    "measures",
+    "money",
+    "names",
+    "reasons",
+)
 # The clock, dice, files, the network, the environment, other threads.
 BANNED_MODULES = frozenset(
     "aiohttp asyncio calendar confluent_kafka http httpx io locale multiprocessing os pathlib platform random requests"
@@ -139,6 +151,7 @@ def schemas() -> dict[str, pa.Schema]:
     algebra = Algebra.of(Settings().rules)
     with connect() as con:
         gold = {name: algebra.empty(con, name).schema for name in [*algebra.measures, *algebra.derived]}
+    gold |= {report.table: report.schema for report in REPORTS.values()}
     return gold | {"event": EVENT, "bronze": BRONZE, "silver": SILVER, "rejected": REJECTED}
 
 

@@ -282,3 +282,28 @@ def test_a_replaced_store_is_taken_up_after_reopening(installation: Installation
         tm.reopen()
         assert is_exact(tm, again)
         again.close()
+
+
+def test_without_bots_is_the_answer_over_what_no_declared_robot_did(tmp_path: Path) -> None:
+    events = shop(11, 150)
+    for e in events:
+        e["is_declared_bot"] = e["visitor"] in {"v1", "v5", "v9"}
+        if e.get("order_id"):
+            e["order_id"] += e["visitor"]
+    both = []
+    for name, wanted in (("all", events), ("humans", [e for e in events if not e["is_declared_bot"]])):
+        made = Installation(tmp_path / name)
+        made.record(wanted[: len(wanted) // 2])
+        made.seal("r1")
+        made.publish("r1")
+        made.record(wanted[len(wanted) // 2 :])
+        both.append(made)
+    with serving.connect(both[0].settings) as everything, serving.connect(both[1].settings) as humans:
+        for view in everything.views:
+            if view != "quality":
+                found, expected = everything.sql(f"FROM without_bots.{view}"), humans.sql(f"FROM {view}")
+                assert found.num_rows
+                assert lines(found) == lines(expected), view
+        assert everything.sql("FROM without_bots.traffic").num_rows < everything.sql("FROM traffic").num_rows
+    for made in both:
+        made.close()

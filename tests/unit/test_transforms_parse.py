@@ -9,11 +9,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from contracts.consent import Consent
 from contracts.envelope import Entered, Stamp, enter, record_key
+from contracts.fields import EVENT
 from contracts.kinds import CALL_TYPES
 from contracts.money import LARGEST_MINOR
 from contracts.reasons import EXPLANATIONS, Reason
 from contracts.settings import Settings
+from spark_jobs.transforms.clocks import Clocks
+from spark_jobs.transforms.enrich.record import NOT_ENRICHED
 from spark_jobs.transforms.parse import Event, parse
 from tests.unit.json_texts import messages, record
 
@@ -147,8 +151,12 @@ def test_a_bare_event() -> None:
         "event_time": AT,
         "received_at": AT + 7_200_000_000,
         "currency": "USD",
-        "may_analyse": True,
+        "anonymous_id": "ada",
+        "clocks": Clocks(None, AT, 7_200_000, None),
+        "consent": Consent(analyse=True, personalise=True, train=True),
+        "enriched": NOT_ENRICHED,
     }
+    assert len(found.row) == len(EVENT) - 4
 
 
 def test_the_visitor_is_the_anonymous_id_else_the_user_id() -> None:

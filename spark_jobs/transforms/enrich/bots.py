@@ -44,12 +44,26 @@ _WORDS: Final = {
 }
 
 
-def bot_indicators(user_agent: str | None) -> list[str]:
+# The HTTP library through which an app speaks: a robot where nothing else speaks, part of the app where it is one.
+_TRANSPORT: Final = re.compile(
+    r"\b(?:okhttp|cfnetwork|darwin|alamofire|dart|ktor-client|apache-httpclient|volley|reactnative|expo|dalvik)\b"
+    r"[/ ]?\S*",
+    re.IGNORECASE,
+)
+
+
+def bot_indicators(user_agent: str | None, *, is_app: bool = False) -> list[str]:
     """What declares this User-Agent a robot, out of `INDICATORS` and in their order; empty where nothing does.
 
+    `is_app`: the sender says that it is an app. Then the HTTP library it speaks through declares nothing.
     Raises nothing. No header at all declares nothing.
     """
-    return list(_indicators(user_agent[:LONGEST_AGENT])) if user_agent else []
+    if not user_agent:
+        return []
+    text = user_agent[:LONGEST_AGENT]
+    if not is_app:
+        return list(_indicators(text))
+    return [name for name in _indicators(_TRANSPORT.sub(" ", text).strip()) if name != "http_library"]
 
 
 @lru_cache(MOST_AGENTS)

@@ -40,8 +40,18 @@ _NO_MEDIUM: Final = frozenset({"", "(none)", "(not set)"})
 _SEARCH_HOST: Final = re.compile(r"(?:|(?:.*\.)?(?:www\d?|m|search|images?|encrypted|cse|int|wap|[a-z]{2}))$")
 
 
+class Campaign(NamedTuple):
+    """What a client library says of the campaign (`context.campaign` of Segment's Spec)."""
+
+    name: str | None
+    source: str | None
+    medium: str | None
+    term: str | None
+    content: str | None
+
+
 class Touch(NamedTuple):
-    """Where a hit came from. `click_id` is the name of the parameter, not its value.
+    """Where a hit came from. `click_id` is the name of the parameter, not its value; `landing` is the page's path.
 
     An internal hit (`is_internal`: the referrer is the site itself) has no source, medium or channel of its own.
     """
@@ -53,20 +63,39 @@ class Touch(NamedTuple):
     content: str | None
     click_id: str | None
     channel: str | None
+    landing: str | None
     is_internal: bool
 
 
-INTERNAL: Final = Touch(None, None, None, None, None, None, None, is_internal=True)
-DIRECT: Final = Touch("(direct)", "(none)", None, None, None, None, "Direct", is_internal=False)
+INTERNAL: Final = Touch(None, None, None, None, None, None, None, None, is_internal=True)
+DIRECT: Final = Touch("(direct)", "(none)", None, None, None, None, "Direct", None, is_internal=False)
+# A hit that names no page and no campaign, as a server's, came from nowhere that is known.
+UNKNOWN: Final = Touch(None, None, None, None, None, None, None, None, is_internal=False)
 
 
-def touch_of(referrer: str | None, landing: str | None) -> Touch:
-    """The source of a hit at URL `landing` (also a bare path or query) that came from URL `referrer`."""
+def touch_of(referrer: str | None, landing: str | None, said: Campaign | None = None) -> Touch:
+    """The source of a hit at URL `landing` (also a bare path or query) that came from URL `referrer`.
+
+    `said` stands in for what the URL's own campaign parameters leave open.
+    """
+    if not referrer and not landing and not (said and any(said)):
+        return UNKNOWN
     given = _parameters(landing)
-    term, content = given.get("utm_term"), given.get("utm_content")
-    campaign = given.get("utm_campaign")
+    touch = _touch(referrer, landing, given, _merged(given, said))
+    return touch._replace(landing=_path(landing))
+
+
+def _merged(given: dict[str, str], said: Campaign | None) -> Campaign:
+    own = Campaign(*(given.get(f"utm_{name}") for name in ("campaign", "source", "medium", "term", "content")))
+    if said is None or own.name or own.source or own.medium:
+        return own
+    return Campaign(*(text.strip()[:LONGEST_VALUE] or None if text else None for text in said))
+
+
+def _touch(referrer: str | None, landing: str | None, given: dict[str, str], of_link: Campaign) -> Touch:
+    campaign, term, content = of_link.name, of_link.term, of_link.content
     click_id = next((name for name in sources.CLICK_IDS if name in given), None)
-    source, medium = _lower(given.get("utm_source")), _lower(given.get("utm_medium"))
+    source, medium = _lower(of_link.source), _lower(of_link.medium)
     if source is None and medium is None and campaign is None:
         if click_id is not None:
             source, medium = sources.CLICK_IDS[click_id]
@@ -78,7 +107,7 @@ def touch_of(referrer: str | None, landing: str | None) -> Touch:
                 return INTERNAL
             source, medium = _referral(host)
     channel = channel_of(source, medium, campaign)
-    return Touch(source, medium, campaign, term, content, click_id, channel, is_internal=False)
+    return Touch(source, medium, campaign, term, content, click_id, channel, None, is_internal=False)
 
 
 def channel_of(source: str | None, medium: str | None, campaign: str | None) -> str:
@@ -190,6 +219,15 @@ def _host(url: str | None) -> str | None:
     if parts.scheme not in {"http", "https", "android-app", "ios-app", ""} or not host:
         return None
     return host.rstrip(".")[:LONGEST_VALUE] or None
+
+
+def _path(url: str | None) -> str | None:
+    if not url:
+        return None
+    try:
+        return urlsplit(url[:LONGEST_URL].strip()).path[:LONGEST_URL] or "/"
+    except ValueError:
+        return None
 
 
 def _lower(text: str | None) -> str | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Any, Final, NamedTuple
 
 import maxminddb
@@ -10,6 +11,7 @@ from contracts.envelope import address_of
 from contracts.errors import GeoDatabaseInvalid
 
 _COUNTRY_LETTERS: Final = 2
+_MOST_ADDRESSES: Final = 20_000
 _REMEDY: Final = "Give the path of an intact .mmdb file, or none."
 
 
@@ -32,6 +34,7 @@ class Geo:
         self._path = path
         self._reader = _open(path) if path else None
         self._holds_ipv6 = self._reader is not None and self._reader.metadata().ip_version != 4  # noqa: PLR2004 - IPv4
+        self._remembered = lru_cache(_MOST_ADDRESSES)(self._look_up)
 
     @property
     def is_present(self) -> bool:
@@ -40,6 +43,9 @@ class Geo:
 
     def place_of(self, ip: str | None) -> Place:
         """Where the address is, as far as the database says. Raises `GeoDatabaseInvalid` where it is damaged inside."""
+        return NOWHERE if ip is None or self._reader is None else self._remembered(ip)
+
+    def _look_up(self, ip: str) -> Place:
         address = address_of(ip)
         if address is None or self._reader is None:
             return NOWHERE
