@@ -93,6 +93,14 @@ class ContractInvalid(TidemarkError):
     """An event's schema, sample or published shape cannot be used."""
 
 
+class DimensionInvalid(TidemarkError):
+    """A file of a dimension (catalogue, costs, rates) cannot be used as it is written; nothing of it was taken."""
+
+
+class DimensionBusy(TidemarkError):
+    """Others kept loading the same dimension."""
+
+
 class GeoDatabaseInvalid(TidemarkError):
     """A geography database is there and is no MaxMind DB, is damaged, or cannot be read."""
 

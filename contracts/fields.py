@@ -160,6 +160,14 @@ DESCRIPTIONS: dict[str, str] = {
     "role": "entry or exit.",
     "step": "Position in the funnel, from 1.",
     "step_kind": "Kind of event that reaches the step.",
+    # dimensions
+    "list_price_minor": "List price in minor units of its currency.",
+    "valid_from": "From when the version holds.",
+    "valid_to": "Until when the version holds, exclusive; null: it still does.",
+    "amount_minor": "Amount in minor units of currency.",
+    "reporting_currency": "ISO 4217 code of the currency that is converted to.",
+    "rate_numerator": "With rate_denominator the rate as it was written, exactly: 1.0832 is 10832 / 10000.",
+    "rate_denominator": "A power of ten.",
 }
 DESCRIPTIONS |= {f"{kind}_events": f"Events of kind {kind}." for kind in KINDS}
 

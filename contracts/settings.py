@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 
 from contracts.errors import SettingInvalid
 from contracts.pins import pin_of
+
+_CURRENCY = re.compile("[A-Z]{3}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +42,7 @@ class Settings:
     live_interval_seconds: float = 0.0
     live_max_offsets: int = 60_000
     bronze_max_offsets: int = 400_000
+    reporting_currency: str = "USD"
     session_gap_seconds: int = field(default=1800, metadata={"rule": True})
     currency_default: str = field(default="USD", metadata={"rule": True})
     consent_default: str = field(default="grant", metadata={"rule": True})
@@ -74,6 +78,8 @@ class Settings:
         for name, allowed in choices.items():
             if getattr(self, name) not in allowed:
                 raise _invalid(f"TIDEMARK_{name.upper()}", getattr(self, name), " or ".join(allowed))
+        if _CURRENCY.fullmatch(self.reporting_currency) is None:
+            raise _invalid("TIDEMARK_REPORTING_CURRENCY", self.reporting_currency, "an ISO 4217 code such as EUR")
         if self.session_gap_seconds <= 0:
             raise _invalid("TIDEMARK_SESSION_GAP_SECONDS", self.session_gap_seconds, "a positive number of seconds")
 

@@ -14,6 +14,7 @@ from contracts.settings import Settings
 from infra import show
 from infra.batch_commands import batch
 from infra.contracts_commands import contracts
+from infra.dimension_commands import catalog, costs, rates
 from infra.geo_commands import geo
 from infra.keys_commands import keys
 from infra.quality_commands import quality, restatements
@@ -23,6 +24,9 @@ _ABOUT = "Customer-behaviour analytics with one exact answer."
 app = typer.Typer(no_args_is_help=True, add_completion=False, help=_ABOUT, pretty_exceptions_enable=False)
 app.add_typer(batch, name="batch")
 app.add_typer(contracts, name="contracts")
+app.add_typer(catalog, name="catalog")
+app.add_typer(costs, name="costs")
+app.add_typer(rates, name="rates")
 app.add_typer(geo, name="geo")
 app.command()(quality)
 app.command()(restatements)

@@ -10,6 +10,7 @@ from typing import Any
 from contracts.errors import NotPublished, RulesChanged, RunInvalid, WarehouseDamaged
 from contracts.semantics import semantics_hash
 from contracts.settings import Settings
+from infra.dimensions.load import newest_versions
 from infra.nightly import new_run_id, spark
 from serving.merge import check_whole
 from serving.verify import verify_run
@@ -35,14 +36,22 @@ def run_recover(settings: Settings, now: datetime) -> dict[str, Any]:
             f"Run {cut.run_id} was made with rules {cut.semantics_hash}, this code has others",
             "Redeploy the code that made it, recover, then upgrade.",
         )
+    dimensions = newest_versions(settings, manifest, now)
     store = open_store(settings.store)
     log = Log(cut.log, "events", cut.topic_id, now)
     at = datetime.fromisoformat(manifest.published_at)
     run = Published(cut.run_id, cut.generation, cut.offsets, cut.semantics_hash, _path(settings, cut.run_id), at, -1, 0)
     with store.write() as writer:
         generation = writer.restore(run, log, now, f"recovered from the manifest of run {cut.run_id}")
+        for name, version in dimensions.items():
+            writer.set_dimension(name, version)
     store.close()
-    return {"run_id": cut.run_id, "cut": cut.offsets, "generation": generation.number}
+    return {
+        "run_id": cut.run_id,
+        "cut": cut.offsets,
+        "generation": generation.number,
+        "dimensions": {name: held.version for name, held in dimensions.items()},
+    }
 
 
 def run_upgrade(settings: Settings, say: Callable[[str], None]) -> dict[str, Any]:

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 
 from contracts.errors import RulesChanged
 from contracts.names import Offsets
 from contracts.semantics import semantics_hash
 from contracts.settings import Settings
-from speed_layer.store import Block, Generation, Progress, Reader, Store, speed_part
+from speed_layer.store import Block, DimensionVersion, Generation, Progress, Reader, Store, speed_part
 from speed_layer.store.runs import Manifest, Runs
 
 # A clock that runs ahead puts its events into far-off buckets; views hide those beyond this.
@@ -21,6 +22,7 @@ class AsOf:
     """What an answer is made of. Every answer carries it.
 
     `cut` ends the batch half, `offsets` the speed half; both are exclusive offset vectors of `log`.
+    `dimensions` are the versions of catalogue, costs and rates that are joined.
     `batch_through` is when the cut was sealed, `live_through` the clock of the last micro-batch, both UTC.
     """
 
@@ -33,6 +35,7 @@ class AsOf:
     batch_through: datetime | None
     live_through: datetime | None
     semantics_hash: str | None
+    dimensions: Mapping[str, DimensionVersion] = field(default_factory=dict)
 
     @property
     def moment(self) -> datetime:
@@ -52,6 +55,7 @@ class AsOf:
             "batch_through": _iso(self.batch_through),
             "live_through": _iso(self.live_through),
             "semantics_hash": self.semantics_hash,
+            "dimensions": {name: held.version for name, held in sorted(self.dimensions.items())},
         }
 
 
@@ -69,19 +73,20 @@ class Snapshot:
 
 
 def take(store: Store, settings: Settings, held: AsOf | None = None) -> Snapshot:
-    """Read pointer, partials and manifest in one snapshot of the store.
+    """Read pointer, partials, manifest and the dimensions' versions in one snapshot of the store.
 
     With `held`, only the blocks of batches after it, where the run and generation are still the same.
     Raises `RulesChanged` where gold, generation and this code do not have the same rules.
     """
     with store.read() as reader:
+        dimensions = reader.dimensions()
         if held and held.generation is not None and held.batch is not None and _is_same(reader, held):
             progress = reader.last_progress(held.generation)
             if (progress.batch if progress else -1) == held.batch:
-                return Snapshot(held, None, [], is_fresh=False)
+                return Snapshot(replace(held, dimensions=dimensions), None, [], is_fresh=False)
             newer = reader.blocks_since(held.generation, held.batch)
             if newer is not None:
-                return Snapshot(_moved(held, progress), None, newer, is_fresh=False)
+                return Snapshot(replace(_moved(held, progress), dimensions=dimensions), None, newer, is_fresh=False)
         part = speed_part(reader)
     manifest = Runs(settings).manifest(part.pointer.run_id) if part.pointer else None
     made_with = {part.generation.semantics_hash} if part.generation else set()
@@ -91,7 +96,8 @@ def take(store: Store, settings: Settings, held: AsOf | None = None) -> Snapshot
             f"The stored answer was made with rules {', '.join(sorted(made_with))}, this code has others",
             "Run `tidemark upgrade` to rebuild with this code, or redeploy the code that made it.",
         )
-    return Snapshot(_as_of(part.generation, part.progress, manifest), manifest, part.blocks, is_fresh=True)
+    as_of = replace(_as_of(part.generation, part.progress, manifest), dimensions=dimensions)
+    return Snapshot(as_of, manifest, part.blocks, is_fresh=True)
 
 
 def _is_same(reader: Reader, held: AsOf) -> bool:

@@ -25,6 +25,7 @@ from contracts.measures import Measure
 from contracts.reports import REPORTS
 from contracts.settings import Settings
 from serving.cut import Snapshot
+from serving.dimensions import Dimensions
 from speed_layer.store.delta_log import said
 from speed_layer.store.runs import Manifest
 
@@ -57,6 +58,7 @@ class Merge:
             with naming(self._work, given=naive(report.schema.empty_table())):
                 self._work.execute(f"CREATE TABLE report_{report.name} AS SELECT * FROM given")
         self._touching = {m.name: self._prepare(m) for m in self.algebra.measures.values() if m.entity}
+        self._dimensions = Dimensions(settings, self._work)
         self._applied = 0
         self._loaded: tuple[str, dict[str, int]] | None = _gold_of(None)
         self._declare()
@@ -71,10 +73,12 @@ class Merge:
             for m in self.algebra.measures.values():
                 if m.name in parts:
                     self._touch(m, parts[m.name])
+            self._dimensions.take(snapshot.as_of.dimensions)
             self._compact()
             for statement in extra:
                 self._work.execute(statement)
             self._work.execute("COMMIT")
+            self._dimensions.settle(snapshot.as_of.dimensions)
             if snapshot.is_fresh:
                 self._loaded = _gold_of(snapshot.manifest)
         except BaseException:

@@ -34,9 +34,9 @@ def status(
 ) -> dict[str, Any]:
     """The state of an installation at `now`, as JSON knows it.
 
-    Members: `pointer` (the published run, null before one), `generations`, `bronze`, `kafka` (ends, and the lag of
-    live and bronze; null where Kafka does not answer), `quality`, `store`, `rules`, `processes` (as given), and
-    `warnings`: what is wrong, in plain words with the remedy.
+    Members: `pointer` (the published run, null before one), `generations`, `dimensions` (the versions that are read),
+    `bronze`, `kafka` (ends, and the lag of live and bronze; null where Kafka does not answer), `quality`, `store`,
+    `rules`, `processes` (as given), and `warnings`: what is wrong, in plain words with the remedy.
     """
     found: dict[str, Any] = {"at": _iso(now), "home": str(settings.home)}
     found |= _stored(settings, now)
@@ -50,7 +50,7 @@ def status(
 
 
 def _stored(settings: Settings, now: datetime) -> dict[str, Any]:
-    nothing: dict[str, Any] = {"pointer": None, "generations": [], "quality": None, "logs": []}
+    nothing: dict[str, Any] = {"pointer": None, "generations": [], "dimensions": {}, "quality": None, "logs": []}
     nothing["rules"] = {"code": semantics_hash(settings.rules), "published": None, "live": None}
     try:
         with open_store(settings.store, create=False) as store, store.read() as reader:
@@ -68,6 +68,10 @@ def _read(reader: Reader, settings: Settings, now: datetime) -> dict[str, Any]:
         "pointer": _pointer(reader, settings, now),
         "generations": [_generation(reader, g, now) for g in generations],
         "logs": [{"number": k.number, "topic": k.topic, "topic_id": k.topic_id} for k in reader.logs()],
+        "dimensions": {
+            name: {"version": held.version, "loaded_at": _iso(held.loaded_at)}
+            for name, held in reader.dimensions().items()
+        },
         "quality": _quality(reader, settings, answering, pointer.segment if pointer else -1),
         "rules": {
             "code": semantics_hash(settings.rules),

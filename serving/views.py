@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from contracts.kinds import KINDS
 from contracts.measures import BREAKDOWNS, SKETCH_SIZE
 from contracts.reports import REPORTS
+from serving import dimension_views
 
 WITHOUT_BOTS = "without_bots"
 _RELATION = re.compile(r"\ball_(?=[a-z])")
@@ -31,6 +32,15 @@ _SESSION_SUMS = (
     *("cart_sessions", "purchase_sessions", "abandoned_sessions"),
 )
 
+_CHANNEL_REVENUE = """
+    SELECT date_trunc('day', s.start_at)::TIMESTAMP AS day, s.touch.channel AS channel,
+           s.touch.source AS source, s.touch.medium AS medium, s.touch.campaign AS campaign, o.currency,
+           count(*)::BIGINT AS orders, coalesce(sum(o.value_minor), 0)::BIGINT AS gross_minor
+    FROM all_orders o JOIN all_sessions s
+      ON o.visitor = s.visitor AND o.event_time BETWEEN s.start_at AND s.last_at
+    GROUP BY ALL
+"""
+
 
 def _added(columns: Iterable[str]) -> str:
     return ", ".join(f"sum({c})::BIGINT AS {c}" for c in columns)
@@ -38,12 +48,13 @@ def _added(columns: Iterable[str]) -> str:
 
 @dataclass(frozen=True, slots=True)
 class View:
-    """A merged view. `time` is its time column, by which far-off buckets are hidden and filters apply."""
+    """A merged view. `time` is its time column, by which filters apply and far-off buckets are hidden."""
 
     name: str
     description: str
     sql: str
     time: str | None = None
+    hides_ahead: bool = True
 
 
 def _traffic_by(grain: str) -> View:
@@ -102,6 +113,55 @@ def _revenue(name: str, grain: str) -> View:
     )
 
 
+def _products(items: View) -> View:
+    """The products, with what the catalogue said of each when the hour began."""
+    return replace(
+        items,
+        description=items.description.removesuffix(".") + "; and what the catalogue says of the product.",
+        sql=dimension_views.catalogued(items.sql),
+    )
+
+
+def _of_dimensions() -> tuple[View, ...]:
+    """Views that are dimensions, or need one to say anything."""
+    items = _items("products", "product_id", "product")
+    return (
+        View(
+            "categories",
+            "Views, cart additions, purchases, units and revenue by hour, the catalogue's category and currency.",
+            dimension_views.categories(items.sql, ("views", "carts", "purchases", "units", "revenue_minor")),
+            "hour",
+        ),
+        View(
+            "revenue_reporting",
+            "Orders, gross, refunds and net by day in the reporting currency; what has no rate is counted apart.",
+            dimension_views.revenue_reporting(_revenue("revenue_day", "day").sql),
+            "day",
+        ),
+        View(
+            "roas",
+            "Gross revenue of sessions over campaign costs by day, channel and campaign, in the reporting currency.",
+            dimension_views.roas(_CHANNEL_REVENUE),
+            "day",
+        ),
+        View("catalogue", "The product catalogue, one row a version.", "SELECT * FROM dimension_products"),
+        View(
+            "campaign_costs",
+            "What campaigns cost by day, channel, campaign and currency, and in the reporting currency.",
+            dimension_views.campaign_costs(),
+            "day",
+            hides_ahead=False,
+        ),
+        View(
+            "exchange_rates",
+            "Exchange rates by day; the rate is exactly rate_numerator / rate_denominator.",
+            dimension_views.exchange_rates(),
+            "day",
+            hides_ahead=False,
+        ),
+    )
+
+
 VIEWS: dict[str, View] = {
     view.name: view
     for view in (
@@ -121,7 +181,7 @@ VIEWS: dict[str, View] = {
         ),
         _traffic_by("hour"),
         _traffic_by("day"),
-        _items("products", "product_id", "product"),
+        _products(_items("products", "product_id", "product")),
         _items("brands", "brand", "brand as sent"),
         View(
             "traffic_by",
@@ -171,14 +231,7 @@ VIEWS: dict[str, View] = {
         View(
             "channel_revenue",
             "Orders and gross revenue by day of the order's session, where the session came from, and currency.",
-            """
-            SELECT date_trunc('day', s.start_at)::TIMESTAMP AS day, s.touch.channel AS channel,
-                   s.touch.source AS source, s.touch.medium AS medium, s.touch.campaign AS campaign, o.currency,
-                   count(*)::BIGINT AS orders, coalesce(sum(o.value_minor), 0)::BIGINT AS gross_minor
-            FROM all_orders o JOIN all_sessions s
-              ON o.visitor = s.visitor AND o.event_time BETWEEN s.start_at AND s.last_at
-            GROUP BY ALL
-            """,
+            _CHANNEL_REVENUE,
             "day",
         ),
         View(
@@ -210,6 +263,7 @@ VIEWS: dict[str, View] = {
             "What became of every record, by partition, status and reason.",
             'SELECT log, partition, status, reason, sum("rows")::BIGINT AS "rows" FROM all_quality GROUP BY ALL',
         ),
+        *_of_dimensions(),
         *(View(r.name, r.description, f"SELECT * FROM report_{r.name}", r.time) for r in REPORTS.values()),
     )
 }
@@ -219,14 +273,12 @@ def statements() -> list[str]:
     """SQL that creates every view. Buckets further ahead than a day of the answer's time are hidden."""
     return [
         f"CREATE SCHEMA {WITHOUT_BOTS}",
-        *(_create(view.name, view.sql, view.time) for view in VIEWS.values()),
-        *(
-            _create(f"{WITHOUT_BOTS}.{view.name}", _RELATION.sub("human_", view.sql), view.time)
-            for view in VIEWS.values()
-        ),
+        *(_create(view, view.name, view.sql) for view in VIEWS.values()),
+        *(_create(view, f"{WITHOUT_BOTS}.{view.name}", _RELATION.sub("human_", view.sql)) for view in VIEWS.values()),
     ]
 
 
-def _create(name: str, sql: str, time: str | None) -> str:
-    hidden = f" WHERE {time} <= (SELECT hidden_after FROM main.as_of)" if time else ""
+def _create(view: View, name: str, sql: str) -> str:
+    hides = view.time and view.hides_ahead
+    hidden = f" WHERE {view.time} <= (SELECT hidden_after FROM main.as_of)" if hides else ""
     return f"CREATE VIEW {name} AS SELECT * FROM ({sql}){hidden}"

@@ -23,6 +23,7 @@ NAMES = (
     "gold.written",
     "publish.manifest_written",
     "publish.in_commit",
+    "dimension.committed",
 )
 _reached: Counter[str] = Counter()
 

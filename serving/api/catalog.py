@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Final
 
+from contracts.dimensions import DIMENSIONS
 from contracts.fields import DESCRIPTIONS
 from serving.client import Tidemark
 from serving.views import View
@@ -19,8 +20,21 @@ _OF_VIEWS: Final = {
     "exit_kind": "Kind of the last journey event.",
     "exit_ref": "What the last journey event is about.",
     "is_truncated": "Whether the trail overflowed: order questions on this session are not exact.",
+    "catalogue_category": "Category in the catalogue when the bucket began; null where it is not in it.",
+    "catalogue_brand": "Brand in the catalogue when the bucket began.",
+    "product_name": "Name in the catalogue when the bucket began.",
+    "list_price_currency": "ISO 4217 code of the list price.",
+    "cost_minor": "What was spent, in minor units of currency.",
+    "cost_reporting_minor": "What was spent, in minor units of reporting_currency; null without that day's rate.",
+    "unconverted": "What has no exchange rate that day and is therefore in no sum of the reporting currency.",
+    "rate": "The rate, rounded: for reading, not for reckoning.",
+    "roas": "Gross revenue over cost; null without a cost.",
 }
 _OF_ONE_VIEW: Final = {
+    **{(d.view, column): d.says(column) for d in DIMENSIONS.values() for column in d.schema.names},
+    ("categories", "category"): "Category in the catalogue when the hour began, or (not in catalogue).",
+    ("revenue_reporting", "currency"): "The reporting currency.",
+    ("revenue_reporting", "unconverted"): "Orders and refunds without that day's exchange rate: in no sum of money.",
     ("sessions", "duration_ms"): "From the session's first event to its last, milliseconds.",
     ("sessions", "events"): "Events of the session.",
     ("sessions", "is_declared_bot"): "Whether one of its events was sent by a declared robot.",
@@ -30,6 +44,8 @@ _OF_ONE_VIEW: Final = {
 }
 # One visitor counts once in every row it was in; a step is a position.
 _NEVER_SUMMED: Final = frozenset({"visitors", "buyers", "step"})
+# They say what a row is about, as text does.
+_ATTRIBUTES: Final = frozenset({"list_price_minor", "rate_numerator", "rate_denominator"})
 # A sum across these would add up what is not of one kind: sessions that reached step 1 and step 2, dollars and yen.
 _KEPT_APART: Final = {"funnel": ("step",), "session_edges": ("role",), "traffic_by": ("breakdown",)}
 
@@ -44,8 +60,8 @@ class Column:
 
     @property
     def is_number(self) -> bool:
-        """Whether it is a 64-bit integer."""
-        return self.type == "BIGINT"
+        """Whether it is a 64-bit integer that counts or measures."""
+        return self.type == "BIGINT" and self.name not in _ATTRIBUTES
 
     @property
     def is_summable(self) -> bool:

@@ -32,7 +32,10 @@ def publish(settings: Settings, store: Store, run_id: str, now: datetime) -> Pub
         raise RunInvalid(f"Run {run_id} is not verified", "Run `tidemark batch verify` and look at the differences.")
     versions = {name: tables[name]["version"] for name in needed} | {BRONZE: cut.bronze_version}
     rows = {name: tables[name]["rows"] for name in needed}
-    path = runs.write_manifest(Manifest(cut, versions, verified=True, published_at=now.isoformat(), rows=rows))
+    with store.read() as reader:
+        dimensions = {name: held.version for name, held in reader.dimensions().items()}
+    manifest = Manifest(cut, versions, verified=True, published_at=now.isoformat(), rows=rows, dimensions=dimensions)
+    path = runs.write_manifest(manifest)
     failpoints.reach("publish.manifest_written")
     with store.write() as writer:
         published = writer.publish(run_id, path, now, semantics_hash=cut.semantics_hash)

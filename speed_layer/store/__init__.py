@@ -12,6 +12,7 @@ from speed_layer.store.reader import Reader
 from speed_layer.store.records import (
     Block,
     Cut,
+    DimensionVersion,
     FoldReport,
     Generation,
     Log,
@@ -31,6 +32,7 @@ __all__ = [
     "Block",
     "Combine",
     "Cut",
+    "DimensionVersion",
     "FoldReport",
     "Generation",
     "Log",

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
+from datetime import datetime
 from typing import Any, TypeVar
 
 from sqlalchemy import Connection, Executable, Select, func, select, text
 
 from contracts.errors import FenceRefused, RunInvalid
 from speed_layer.store import schema as s
-from speed_layer.store.records import Block, Cut, Generation, Log, Progress, Published, Segment, Span
+from speed_layer.store.records import Block, Cut, DimensionVersion, Generation, Log, Progress, Published, Segment, Span
 
 T = TypeVar("T")
 SPAN = [s.blocks.c[f] for f in Span.__dataclass_fields__]
+# Notes under it say which version of a dimension answers are read with.
+DIMENSION = "dimension/"
 BLOCK = [s.blocks.c[f] for f in Block.__dataclass_fields__]
 
 
@@ -127,6 +131,15 @@ class Reader:
     def note(self, name: str) -> str | None:
         """A text some process left under `name`."""
         return self.connection.execute(select(s.notes.c.value).where(s.notes.c.name == name)).scalar()
+
+    def dimensions(self) -> dict[str, DimensionVersion]:
+        """The version of each loaded dimension that answers are read with, by name."""
+        query = select(s.notes).where(s.notes.c.name.startswith(DIMENSION)).order_by(s.notes.c.name)
+        said = {row["name"].removeprefix(DIMENSION): json.loads(row["value"]) for row in self._rows(query)}
+        return {
+            name: DimensionVersion(d["version"], d["table_id"], datetime.fromisoformat(d["loaded_at"]))
+            for name, d in said.items()
+        }
 
     def counts(self) -> dict[str, int]:
         """Figures for status and metrics: rows of each kind, `block_rows`, `block_bytes`, `unfolded_blocks`."""

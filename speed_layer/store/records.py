@@ -150,6 +150,18 @@ class FoldReport:
     rows_after: int
 
 
+@dataclass(frozen=True, slots=True)
+class DimensionVersion:
+    """The version of a dimension's Delta table that answers are read with. `table_id` is the table's own.
+
+    A table that was lost and loaded anew counts its versions from 0: the id tells them apart.
+    """
+
+    version: int
+    table_id: str
+    loaded_at: datetime
+
+
 class SpeedPart(NamedTuple):
     """What a merged answer needs from the store, out of one snapshot."""
 

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import json
 from datetime import datetime
 
 from sqlalchemy import delete, func, insert, select, update
 
 from contracts.names import Offsets
 from speed_layer.store import schema as s
-from speed_layer.store.reader import Reader
-from speed_layer.store.records import Generation, Log, State
+from speed_layer.store.reader import DIMENSION, Reader
+from speed_layer.store.records import DimensionVersion, Generation, Log, State
 
 
 class Registry(Reader):
@@ -73,3 +74,12 @@ class Registry(Reader):
         self.connection.execute(delete(s.notes).where(s.notes.c.name == name))
         if value is not None:
             self.connection.execute(insert(s.notes).values(name=name, value=value))
+
+    def set_dimension(self, name: str, given: DimensionVersion) -> None:
+        """From now on answers are read with this version."""
+        said = {
+            "version": given.version,
+            "table_id": given.table_id,
+            "loaded_at": given.loaded_at.isoformat(),
+        }
+        self.set_note(f"{DIMENSION}{name}", json.dumps(said))

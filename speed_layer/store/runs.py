@@ -43,13 +43,17 @@ class RunCut:
 
 @dataclass(frozen=True, slots=True)
 class Manifest:
-    """A published run: its cut and the Delta version of every table, by `layer.name`."""
+    """A published run: its cut and the Delta version of every table, by `layer.name`.
+
+    `dimensions` are the versions that were read with when it was published: for the record, no rollback restores them.
+    """
 
     cut: RunCut
     tables: dict[str, int]
     verified: bool
     published_at: str
     rows: dict[str, int] = field(default_factory=dict)
+    dimensions: dict[str, int] = field(default_factory=dict)
 
     @classmethod
     def from_json(cls, given: dict[str, Any]) -> Manifest:

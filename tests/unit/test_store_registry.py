@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta, timezone
 import pytest
 
 from contracts.errors import FenceRefused
-from speed_layer.store import Store, speed_part
+from speed_layer.store import DimensionVersion, Store, speed_part
 from tests.conftest_store import NOW, record_all, together
 
 
@@ -77,3 +77,15 @@ def test_counts_and_size(live: Store) -> None:
             "block_rows": 3,
         }
         assert reader.size_bytes() > 10_000
+
+
+def test_the_versions_of_dimensions_are_kept_beside_other_notes(live: Store) -> None:
+    one, two = DimensionVersion(3, "table-a", NOW), DimensionVersion(0, "table-b", NOW)
+    with live.write() as writer:
+        assert writer.dimensions() == {}
+        writer.set_note("dimensions", "another note")
+        writer.set_dimension("products", one)
+        writer.set_dimension("exchange_rates", one)
+        writer.set_dimension("products", two)
+    with live.read() as reader:
+        assert reader.dimensions() == {"products": two, "exchange_rates": one}
