@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import pyarrow as pa
 from deltalake import DeltaTable
@@ -63,3 +63,23 @@ def stored(settings: Settings, dimension: Dimension) -> list[dict[str, Any]]:
 def read_versions(store: Store) -> Mapping[str, DimensionVersion]:
     with store.read() as reader:
         return reader.dimensions()
+
+
+CHANGE: Final = "2024-05-02T00:00:00Z"
+# p1 is renamed at midnight, p2 ends an hour later, p3 begins in the middle of an hour, p9 is unknown before.
+HISTORY: Final = products(
+    ("p1", "shoes", "1.00", "2024-01-01", CHANGE),
+    ("p1", "boots", "2.00", CHANGE, ""),
+    ("p2", "hats", "3.00", "2024-01-01", "2024-05-02T01:00:00Z"),
+    ("p3", "gloves", "4.00", "2024-05-01T23:30:00Z", ""),
+    ("p9", "", "5.00", CHANGE, ""),
+)
+
+
+def load_all(store: Store, chosen: Settings) -> None:
+    """A catalogue with a change at midnight, and some costs and rates."""
+    catalogue(store, chosen, HISTORY)
+    rates(store, chosen, "day,currency,rate\n2024-05-01,EUR,1.0832\n2024-05-02,EUR,1.0711\n")
+    costs(
+        store, chosen, "day,channel,campaign,amount,currency\n2024-05-01,Email,may,10.50,EUR\n2024-05-01,Email,,3,JPY\n"
+    )

@@ -23,18 +23,9 @@ from serving.api import query
 from serving.api.catalog import describe
 from serving.api.problems import Problem
 from serving.views import VIEWS
-from tests.unit.dimensions import catalogue, costs, products, rates
+from tests.unit.dimensions import HISTORY, catalogue, load_all, rates
 from tests.unit.installation import START, Installation, event, lines, shop
 
-CHANGE: Final = "2024-05-02T00:00:00Z"
-# p1 is renamed at midnight, p2 ends an hour later, p3 begins in the middle of an hour, p9 is unknown before.
-HISTORY: Final = products(
-    ("p1", "shoes", "1.00", "2024-01-01", CHANGE),
-    ("p1", "boots", "2.00", CHANGE, ""),
-    ("p2", "hats", "3.00", "2024-01-01", "2024-05-02T01:00:00Z"),
-    ("p3", "gloves", "4.00", "2024-05-01T23:30:00Z", ""),
-    ("p9", "", "5.00", CHANGE, ""),
-)
 DIMENSIONED: Final = (
     *("products", "categories", "revenue_reporting", "roas"),
     *("campaign_costs", "exchange_rates", "catalogue"),
@@ -123,10 +114,10 @@ def test_both_halves_give_one_answer_at_any_cut_across_a_change(tmp_path: Path, 
     for made in (alone, split):
         made.settings.home.parent.mkdir(exist_ok=True)
     alone.record(events)
-    load_all(alone)
+    load_all(alone.store, alone.settings)
     split.record(events[:cut])
     split.seal("r1")
-    load_all(split)
+    load_all(split.store, split.settings)
     split.record(events[cut:])
     with serving.connect(split.settings) as following, serving.connect(alone.settings) as speed_only:
         split.publish("r1")
@@ -143,7 +134,7 @@ def test_both_halves_give_one_answer_at_any_cut_across_a_change(tmp_path: Path, 
 
 def test_another_run_with_the_same_versions_gives_the_same_answer(installation: Installation) -> None:
     """L1 with dimensions: publishing moves what is batch and what is speed, and no figure."""
-    load_all(installation)
+    load_all(installation.store, installation.settings)
     installation.record(shop(8, 120))
     with serving.connect(installation.settings) as tm:
         answers = []
@@ -154,15 +145,6 @@ def test_another_run_with_the_same_versions_gives_the_same_answer(installation: 
             installation.publish(run_id)
         tm.refresh()
         assert answers[0] == answers[1] == {view: lines(tm.sql(f"FROM {view}")) for view in DIMENSIONED}
-
-
-def load_all(installation: Installation) -> None:
-    store, chosen = installation.store, installation.settings
-    catalogue(store, chosen, HISTORY)
-    rates(store, chosen, "day,currency,rate\n2024-05-01,EUR,1.0832\n2024-05-02,EUR,1.0711\n")
-    costs(
-        store, chosen, "day,channel,campaign,amount,currency\n2024-05-01,Email,may,10.50,EUR\n2024-05-01,Email,,3,JPY\n"
-    )
 
 
 # --- money ----------------------------------------------------------------------------------------------------------
@@ -214,7 +196,7 @@ def test_rates_to_another_currency_than_the_reporting_one_are_not_used(tmp_path:
 
 
 def test_costs_are_shown_whatever_has_been_recorded(installation: Installation) -> None:
-    load_all(installation)
+    load_all(installation.store, installation.settings)
     with serving.connect(installation.settings) as tm:
         found = tm.sql(
             "SELECT currency, cost_minor, cost_reporting_minor, unconverted FROM campaign_costs ORDER BY ALL"

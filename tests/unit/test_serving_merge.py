@@ -16,6 +16,7 @@ from contracts.errors import RulesChanged, StoreUnavailable, WarehouseDamaged
 from contracts.reports import REPORTS
 from serving import Tidemark
 from speed_layer.store import open_store
+from tests.unit.dimensions import load_all
 from tests.unit.installation import START, Installation, event, lines, shop
 
 pytestmark = pytest.mark.timeout(120)
@@ -298,6 +299,7 @@ def test_without_bots_is_the_answer_over_what_no_declared_robot_did(tmp_path: Pa
         made.seal("r1")
         made.publish("r1")
         made.record(wanted[len(wanted) // 2 :])
+        load_all(made.store, made.settings)
         both.append(made)
     with serving.connect(both[0].settings) as everything, serving.connect(both[1].settings) as humans:
         for view in everything.views:
