@@ -23,6 +23,7 @@ import serving
 from contracts.errors import RecordsLost, RulesChanged, StoreUnavailable
 from contracts.names import covers
 from contracts.privacy import InstallationKeys
+from contracts.reports import REPORTS
 from contracts.settings import Settings
 from contracts.topics import EVENTS, TOPICS
 from infra.installation import FATAL, environment
@@ -287,11 +288,14 @@ class Installation:
         return self.count(f"SELECT sum(rows) FROM quality WHERE status = '{status}'")
 
     def answer(self) -> Answer:
-        """All that can be asked, as text: every merged relation and every view, in an order of its own."""
+        """All that can be asked, as text: every merged relation and view, in an order of its own.
+
+        Reports say what the last run saw: they are no part of an answer that runs do not change.
+        """
         with serving.connect(self.settings) as tm:
             algebra = tm._merge.algebra
             tables = {name: tm.table(name) for name in (*algebra.measures, *algebra.derived)}
-            tables |= {f"view {name}": tm.sql(f"SELECT * FROM {name}") for name in tm.views}
+            tables |= {f"view {name}": tm.sql(f"SELECT * FROM {name}") for name in tm.views if name not in REPORTS}
         return {name: sorted(repr(row) for row in table.to_pylist()) for name, table in tables.items()}
 
     def count(self, sql: str) -> int:
