@@ -111,6 +111,10 @@ class GeoUnavailable(TidemarkError):
     """A geography database could not be fetched."""
 
 
+class NoSuchLetter(TidemarkError):
+    """A dead letter was asked for that Kafka does not hold."""
+
+
 class SaleCalendarInvalid(TidemarkError):
     """A calendar of sale events cannot be used as it is written."""
 

@@ -26,7 +26,7 @@ EVENTS = Topic(
 )
 REJECTED = Topic(
     "events.rejected",
-    "Dead letters: the record's name, the reason, and its value. At least once; the record's name is the id.",
+    "Dead letters (`contracts.letters`): why something was refused, and what it was. At least once; letters have ids.",
     {"cleanup.policy": "delete", "retention.ms": str(30 * 24 * 3600 * 1000)},
 )
 TOPICS = (EVENTS, REJECTED)

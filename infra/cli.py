@@ -14,6 +14,7 @@ from contracts.settings import Settings
 from infra import show
 from infra.batch_commands import batch
 from infra.contracts_commands import contracts
+from infra.deadletter_commands import deadletters
 from infra.dimension_commands import catalog, costs, rates
 from infra.geo_commands import geo
 from infra.keys_commands import keys
@@ -27,6 +28,7 @@ app.add_typer(contracts, name="contracts")
 app.add_typer(catalog, name="catalog")
 app.add_typer(costs, name="costs")
 app.add_typer(rates, name="rates")
+app.add_typer(deadletters, name="deadletters")
 app.add_typer(geo, name="geo")
 app.command()(quality)
 app.command()(restatements)

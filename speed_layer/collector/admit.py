@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import hmac
 import re
 from collections.abc import Sequence
@@ -13,12 +12,11 @@ import msgspec
 
 from contracts.envelope import Entered, Stamp, enter
 from contracts.kinds import CALL_TYPES
+from contracts.letters import Letter, Stage, failure_of
 from contracts.privacy import InstallationKeys, cleaned_letter
 from contracts.reasons import LONGEST_ID, Reason
 from contracts.topics import EVENTS, REJECTED
 from speed_layer.collector.answers import Disposition
-
-LARGEST_DEAD_LETTER_BYTES: Final = 64 * 1024
 
 
 class Record(NamedTuple):
@@ -59,7 +57,6 @@ class _Peek(msgspec.Struct):
 
 
 _PEEK: Final = msgspec.json.Decoder(_Peek)
-_ENCODE: Final = msgspec.json.Encoder().encode
 _COLLECT_FALSE: Final = re.compile(rb'"collect"\s*:\s*false')
 # Reasons for which `enter` gave a message up before it could look for consent.
 _UNREAD: Final = frozenset(
@@ -92,28 +89,22 @@ def admit(messages: Sequence[bytes], call_type: str | None, stamp: Stamp, keys: 
             made.dispositions.append(Disposition(message_id, "refused_no_consent"))
             continue
         made.dispositions.append(Disposition.rejected(message_id, result.reason))
-        made.records.append(_dead_letter(raw, result.reason, stamp, keys))
+        made.records.append(_dead_letter(raw, result.reason, call_type, stamp, keys))
         made.owners.append(index)
     return made
 
 
-def _dead_letter(raw: bytes, reason: Reason, stamp: Stamp, keys: InstallationKeys) -> Record:
+def _dead_letter(raw: bytes, reason: Reason, call_type: str | None, stamp: Stamp, keys: InstallationKeys) -> Record:
     """The record of a refused message, `raw` as it may be kept.
 
     At least once, so its id is the same for every copy of the same bytes. The id has a key: a plain hash of a short
     message could be undone by trying.
     """
     name = hmac.digest(keys.secret, b"dead letter\0" + raw, "sha256")[:16].hex()
-    letter = {
-        "id": name,
-        "entrance": "collector",
-        "reason": reason,
-        "received_at": stamp.received_at,
-        "source": stamp.source,
-        "size": len(raw),
-        "raw": base64.b64encode(cleaned_letter(raw, keys)[:LARGEST_DEAD_LETTER_BYTES]).decode(),
-    }
-    return Record(REJECTED.name, name.encode(), _ENCODE(letter))
+    clean = cleaned_letter(raw, keys)
+    failure = failure_of(Stage.COLLECTOR, reason, clean, call_type)
+    letter = Letter(name, failure, None, stamp.received_at, stamp.source, len(raw), clean)
+    return Record(REJECTED.name, name.encode(), letter.to_bytes())
 
 
 def _peek(raw: bytes) -> _Peek | None:

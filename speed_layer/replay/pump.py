@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import base64
-import json
+import hmac
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable
@@ -12,6 +11,7 @@ from datetime import UTC, datetime
 from confluent_kafka import KafkaError, Message, Producer
 
 from contracts.envelope import REPLAY, Entered, Stamp, enter
+from contracts.letters import Letter, Stage, failure_of
 from contracts.privacy import InstallationKeys, cleaned_letter
 from contracts.topics import EVENTS, REJECTED
 from speed_layer.replay.message import BadRow, SourceItem, SourceMessage
@@ -67,7 +67,7 @@ class Pump:
         """Put one item on its way; a row or message that is refused goes to the dead letters."""
         if isinstance(item, BadRow):
             self.counts["bad_row"] += 1
-            self._produce(REJECTED.name, None, _letter(item.reason, f"line {item.line_number}".encode()), [])
+            self._refuse(item.reason, f"line {item.line_number}".encode())
             return
         entered = enter(item.raw, None, self._stamp(item), self._keys)
         if isinstance(entered, Entered):
@@ -77,7 +77,7 @@ class Pump:
             self.counts["refused_no_consent"] += 1
         else:
             self.counts[f"rejected:{entered.reason}"] += 1
-            self._produce(REJECTED.name, None, _letter(entered.reason, cleaned_letter(item.raw, self._keys)), [])
+            self._refuse(entered.reason, item.raw)
 
     def flush(self) -> None:
         """Wait until Kafka has acknowledged everything. Raises `KafkaUnavailable`."""
@@ -88,9 +88,15 @@ class Pump:
                 f"Kafka did not take everything: {why}", "Start Kafka and replay again: copies dedupe."
             )
 
+    def _refuse(self, code: str, raw: bytes) -> None:
+        name = hmac.digest(self._keys.secret, b"dead letter\0" + raw, "sha256")[:16].hex()
+        clean = cleaned_letter(raw, self._keys)
+        failure = failure_of(Stage.REPLAY, code, clean)
+        letter = Letter(name, failure, None, _now(), self._source, len(raw), clean)
+        self._produce(REJECTED.name, name.encode(), letter.to_bytes(), [])
+
     def _stamp(self, item: SourceMessage) -> Stamp:
-        now = datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
-        return Stamp(now, item.sent_at, item.ip, item.user_agent, self._source)
+        return Stamp(_now(), item.sent_at, item.ip, item.user_agent, self._source)
 
     def _produce(self, topic: str, key: bytes | None, value: bytes, headers: Headers) -> None:
         while True:
@@ -112,6 +118,5 @@ def _wait_until(moment: float) -> None:
         time.sleep(ahead)
 
 
-def _letter(reason: str, raw: bytes) -> bytes:
-    letter = {"reason": reason, "raw_base64": base64.b64encode(raw[: 64 * 1024]).decode(), "source": "replay"}
-    return json.dumps(letter, separators=(",", ":")).encode()
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")

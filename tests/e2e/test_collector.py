@@ -144,7 +144,7 @@ def test_bad_events_of_a_good_batch_are_dead_letters_in_kafka(broker: EmbeddedKa
     [event] = found(broker, {"good"})
     assert dict(event.headers)["traceparent"] == trace.encode()
     [letter] = consume(broker, REJECTED.name)
-    assert json.loads(letter.value)["reason"] == "illegal_id"
+    assert json.loads(letter.value)["failure"]["code"] == "illegal_id"
 
 
 def test_a_port_in_use_is_said_and_ends_the_process(broker: EmbeddedKafka, collector: Running, tmp_path: Path) -> None:

@@ -104,9 +104,9 @@ def test_a_mixed_batch_is_accepted_and_its_bad_events_become_dead_letters(client
     assert [d["reason"] for d in told[1:]] == [*reasons, "not_json"]
     assert all(d["explanation"] for d in told[1:])
     letters = kafka.values(REJECTED.name)
-    assert [letter["reason"] for letter in letters] == [*reasons, "not_json"]
+    assert [letter["failure"]["code"] for letter in letters] == [*reasons, "not_json"]
     assert [json.loads(base64.b64decode(letter["raw"])) for letter in letters] == bad
-    assert all(letter["source"] == "web" and letter["received_at"] and letter["size"] for letter in letters)
+    assert all(letter["sender"] == "web" and letter["received_at"] and letter["size"] for letter in letters)
 
 
 def test_a_dead_letter_is_cut_but_says_its_size(client: Client, kafka: Taken) -> None:

@@ -87,4 +87,4 @@ def test_a_replay_s_letters_are_clean(tmp_path: Path, monkeypatch: pytest.Monkey
     assert dict(pump.counts) == {"rejected:missing_id": 1, "accepted": 1}
     letter, event = sent
     assert b"ada@" not in event
-    assert b"ada@" not in base64.b64decode(letter.split(b'"raw_base64":"')[1].split(b'"')[0])
+    assert b"ada@" not in base64.b64decode(letter.split(b'"raw":"')[1].split(b'"')[0])

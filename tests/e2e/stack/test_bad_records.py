@@ -88,11 +88,16 @@ def test_what_no_collector_wrote(house: Installation) -> None:
     house.pump([SourceMessage(m.raw, m.send_at) for m in world(seed=62, messages=100) if isinstance(m, SourceMessage)])
     house.await_visible()
     sent, log = letters(house), house.log()
-    reasons = {what: sent.get(f"{log}:0:{first + n}", {}).get("reason") for n, what in enumerate(bad)}
+    reasons = {what: sent.get(f"{log}:0:{first + n}", {}).get("failure", {}).get("code") for n, what in enumerate(bad)}
     assert reasons == {what: reason.value for what, (reason, _, _) in bad.items()}
     assert f"{log}:0:{first + len(bad)}" not in sent
     assert f"{log}:0:{first + len(bad) + 1}" not in sent
     assert house.rows_by_status("rejected") >= rejected + len(bad)
+    told = json.loads(house.cli("deadletters", "list", "--stage", "live", "--limit", "5", "--json").stdout)
+    assert (told["count"] >= len(bad), len(told["letters"])) == (True, 5)
+    one = json.loads(house.cli("deadletters", "show", f"{log}:0:{first}", "--json").stdout)
+    assert (one["code"], one["record"]) == (next(iter(bad.values()))[0].value, f"{log}:0:{first}")
+    assert "no dead letter" in house.cli("deadletters", "show", "nobody", code=1).stderr
     assert house.processes["live"].popen.pid == started, "the stream went on"
     house.await_bronze()
     house.assert_exact()
