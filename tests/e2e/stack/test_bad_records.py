@@ -93,11 +93,11 @@ def test_what_no_collector_wrote(house: Installation) -> None:
     assert f"{log}:0:{first + len(bad)}" not in sent
     assert f"{log}:0:{first + len(bad) + 1}" not in sent
     assert house.rows_by_status("rejected") >= rejected + len(bad)
-    told = json.loads(house.cli("deadletters", "list", "--stage", "live", "--limit", "5", "--json").stdout)
+    told = house.cli("deadletters", "list", "--stage", "live", "--limit", "5", "--json").json
     assert (told["count"] >= len(bad), len(told["letters"])) == (True, 5)
-    one = json.loads(house.cli("deadletters", "show", f"{log}:0:{first}", "--json").stdout)
+    one = house.cli("deadletters", "show", f"{log}:0:{first}", "--json").json
     assert (one["code"], one["record"]) == (next(iter(bad.values()))[0].value, f"{log}:0:{first}")
-    assert "no dead letter" in house.cli("deadletters", "show", "nobody", code=1).stderr
+    assert "no dead letter" in house.cli("deadletters", "show", "nobody", code=1).err
     assert house.processes["live"].popen.pid == started, "the stream went on"
     house.await_bronze()
     house.assert_exact()
