@@ -18,16 +18,14 @@ import hmac
 import json
 import uuid
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any, Final
 
-from contracts.addresses import address_of, cut_ip
+from contracts.addresses import cut_ip
 from contracts.consent import withholds_collection
 from contracts.kinds import CALL_TYPES
 from contracts.privacy import InstallationKeys, cleaned, cleaned_text, identifier
 from contracts.reasons import LONGEST_ID, PLACEHOLDER_IDS, Reason
-
-# Addresses are read and cut in a module of their own; whoever looks for the entrance's finds them here.
-__all__ = ["KEY_HEADER", "Entered", "Refused", "Stamp", "address_of", "cut_ip", "enter", "fingerprint_of", "record_key"]
 
 LARGEST_EVENT_BYTES: Final = 32 * 1024
 LARGEST_BATCH_BYTES: Final = 500 * 1024
@@ -46,6 +44,11 @@ _FINGERPRINTED = (
     "traits",
     "context",
 )
+
+
+def stamped(at: datetime) -> str:
+    """A moment in UTC as stamps write it: ISO 8601 to the millisecond."""
+    return at.isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 @dataclass(frozen=True, slots=True)

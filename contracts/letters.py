@@ -11,6 +11,7 @@ is amiss, as far as the event's contract knows, and `schema_version` that contra
 from __future__ import annotations
 
 import base64
+import hmac
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from enum import StrEnum
@@ -18,6 +19,7 @@ from typing import Any, Final
 
 import msgspec
 
+from contracts.privacy import InstallationKeys, cleaned_letter
 from contracts.reasons import EXPLANATIONS, Reason
 from contracts.validation import findings
 
@@ -81,6 +83,27 @@ class Letter:
             )
         except (KeyError, TypeError, AttributeError, ValueError) as error:
             raise ValueError("this record is no dead letter") from error
+
+
+def refused(
+    stage: Stage,
+    code: str,
+    raw: bytes,
+    keys: InstallationKeys,
+    *,
+    received_at: str,
+    sender: str | None,
+    call_type: str | None = None,
+) -> Letter:
+    """The letter of a message that got no further than the entrance, cleaned of what may not be kept.
+
+    At least once, so its id is the same for every copy of the same bytes. The id has a key: a plain hash of a short
+    message could be undone by trying.
+    """
+    name = hmac.digest(keys.secret, b"dead letter\0" + raw, "sha256")[:16].hex()
+    clean = cleaned_letter(raw, keys)
+    failure = failure_of(stage, code, clean, call_type)
+    return Letter(name, failure, None, received_at, sender, len(raw), clean)
 
 
 def failure_of(stage: Stage, code: str, raw: bytes, call_type: str | None = None) -> Failure:

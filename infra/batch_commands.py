@@ -11,10 +11,10 @@ import typer
 
 from contracts.settings import Settings
 from infra import show
+from infra.show import Json
 
 batch = typer.Typer(no_args_is_help=True, help="The steps of the nightly run, one by one.")
 RunId = Annotated[str, typer.Option("--run-id", help="Name of the run.")]
-Json = Annotated[bool, typer.Option("--json", help="Answer as JSON.")]
 
 
 def _settings() -> Settings:

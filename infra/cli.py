@@ -19,6 +19,7 @@ from infra.dimension_commands import catalog, costs, rates
 from infra.geo_commands import geo
 from infra.keys_commands import keys
 from infra.quality_commands import quality, restatements
+from infra.show import Json
 
 _ABOUT = "Customer-behaviour analytics with one exact answer."
 # A fault shows a plain traceback: the decorated one hides what the JVM said.
@@ -35,8 +36,6 @@ app.command()(restatements)
 app.add_typer(keys, name="keys")
 generations = typer.Typer(no_args_is_help=True, help="Generations of the speed layer.")
 app.add_typer(generations, name="generations")
-
-Json = Annotated[bool, typer.Option("--json", help="Answer as JSON.")]
 
 
 def settings() -> Settings:

@@ -13,9 +13,9 @@ import typer
 from contracts.dictionary import by_pointer
 from contracts.errors import ContractInvalid
 from infra import show
+from infra.show import Json
 
 contracts = typer.Typer(no_args_is_help=True, help="Contracts of events: schemas, samples, the dictionary of fields.")
-Json = Annotated[bool, typer.Option("--json", help="Answer as JSON.")]
 _MOST_ROWS = 200
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import os
 from collections import Counter
+from dataclasses import asdict
 from typing import Annotated, Any
 
 import typer
@@ -13,9 +14,9 @@ from contracts.errors import NoSuchLetter
 from contracts.letters import Letter
 from contracts.settings import Settings
 from infra import show
+from infra.show import Json
 
 deadletters = typer.Typer(no_args_is_help=True, help="Dead letters: what was refused, why, and where in the message.")
-Json = Annotated[bool, typer.Option("--json", help="Answer as JSON.")]
 
 
 @deadletters.command("list")
@@ -60,16 +61,5 @@ def _letters() -> list[Letter]:
 
 
 def _told(letter: Letter) -> dict[str, Any]:
-    failure = letter.failure
-    return {
-        "id": letter.id,
-        "stage": failure.stage,
-        "code": failure.code,
-        "path": failure.path,
-        "message": failure.message,
-        "schema_version": failure.schema_version,
-        "record": letter.record,
-        "received_at": letter.received_at,
-        "sender": letter.sender,
-        "size": letter.size,
-    }
+    beside = {name: getattr(letter, name) for name in ("record", "received_at", "sender", "size")}
+    return {"id": letter.id, **asdict(letter.failure), **beside}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
@@ -14,6 +15,7 @@ from contracts.dimensions import CAMPAIGN_COSTS, EXCHANGE_RATES, PRODUCTS, Dimen
 from contracts.errors import DimensionInvalid
 from contracts.settings import Settings
 from infra import show
+from infra.show import Json
 
 catalog = typer.Typer(no_args_is_help=True, help="The product catalogue: categories, brands, names, list prices.")
 costs = typer.Typer(no_args_is_help=True, help="What campaigns cost.")
@@ -21,7 +23,6 @@ rates = typer.Typer(no_args_is_help=True, help="Exchange rates to the reporting 
 
 File = Annotated[Path, typer.Argument(help="CSV, JSON Lines or Parquet.")]
 Anew = Annotated[bool, typer.Option("--anew", help="Begin a new table where the one that was loaded is lost.")]
-Json = Annotated[bool, typer.Option("--json", help="Answer as JSON.")]
 _MOST_ROWS = 50
 
 
@@ -39,37 +40,28 @@ def load_catalog(
     first load an early --valid-from: a product has no category before its first version.
     """
     from infra.dimensions.load import load_catalogue
-    from speed_layer.store import open_store
 
-    chosen, now = Settings.from_env(os.environ), datetime.now(UTC)
     at = _moment(valid_from) if valid_from else None
-    with open_store(chosen.store) as store:
-        done = load_catalogue(chosen, store, file, at, now, is_complete=complete, anew=anew)
-    _report(done, as_json)
+    _load(
+        lambda chosen, store, now: load_catalogue(chosen, store, file, at, now, is_complete=complete, anew=anew),
+        as_json,
+    )
 
 
 @costs.command("load")
 def load_costs(file: File, anew: Anew = False, as_json: Json = False) -> None:
     """Load day, channel, campaign, amount (and currency): rows of one day and campaign replace those loaded before."""
     from infra.dimensions.load import load_campaign_costs
-    from speed_layer.store import open_store
 
-    chosen, now = Settings.from_env(os.environ), datetime.now(UTC)
-    with open_store(chosen.store) as store:
-        done = load_campaign_costs(chosen, store, file, now, anew=anew)
-    _report(done, as_json)
+    _load(lambda chosen, store, now: load_campaign_costs(chosen, store, file, now, anew=anew), as_json)
 
 
 @rates.command("load")
 def load_rates(file: File, anew: Anew = False, as_json: Json = False) -> None:
     """Load day, currency, rate (and reporting_currency): rate is what one unit is worth, as 0.0067 for JPY in USD."""
     from infra.dimensions.load import load_exchange_rates
-    from speed_layer.store import open_store
 
-    chosen, now = Settings.from_env(os.environ), datetime.now(UTC)
-    with open_store(chosen.store) as store:
-        done = load_exchange_rates(chosen, store, file, now, anew=anew)
-    _report(done, as_json)
+    _load(lambda chosen, store, now: load_exchange_rates(chosen, store, file, now, anew=anew), as_json)
 
 
 @catalog.command("show")
@@ -101,7 +93,12 @@ def _moment(text: str) -> datetime:
         raise DimensionInvalid(f"{text!r} is no time", "Write it as 2024-05-31 or 2024-05-31T12:00:00Z.") from error
 
 
-def _report(done: Any, as_json: bool) -> None:
+def _load(load: Callable[[Settings, Any, datetime], Any], as_json: bool) -> None:
+    from speed_layer.store import open_store
+
+    chosen, now = Settings.from_env(os.environ), datetime.now(UTC)
+    with open_store(chosen.store) as store:
+        done = load(chosen, store, now)
     result: dict[str, Any] = {**asdict(done), "unchanged": done.changed == 0}
     if as_json:
         show.as_json(result)

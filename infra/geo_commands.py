@@ -9,9 +9,9 @@ import typer
 
 from contracts.settings import Settings
 from infra import show
+from infra.show import Json
 
 geo = typer.Typer(no_args_is_help=True, help="The country database: install one, see which is in use, look up.")
-Json = Annotated[bool, typer.Option("--json", help="Answer as JSON.")]
 _NONE = {
     "path": None,
     "notice": "There is no country database: countries are null. `tidemark geo install` fetches one.",
@@ -48,7 +48,7 @@ def look_up(
     as_json: Json = False,
 ) -> None:
     """The country of addresses: as they are, and as the entrance cuts them (/24, /48)."""
-    from contracts.envelope import cut_ip
+    from contracts.addresses import cut_ip
     from spark_jobs.transforms.enrich.geo import Geo
 
     database = Geo(Settings.from_env(os.environ).geo_path or None)

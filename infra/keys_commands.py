@@ -11,6 +11,7 @@ import typer
 from contracts.errors import SettingInvalid
 from contracts.settings import Settings
 from infra import show
+from infra.show import Json
 from speed_layer import attribute_keys
 
 keys = typer.Typer(
@@ -18,7 +19,6 @@ keys = typer.Typer(
     help="Keys of the pseudonyms of direct attributes: names, addresses, contacts in fields nobody declared. "
     "The installation's secret, under which ids and fingerprints are made, is never rotated and not among them.",
 )
-Json = Annotated[bool, typer.Option("--json", help="Answer as JSON.")]
 
 
 @keys.command("list")

@@ -11,8 +11,8 @@ import typer
 from contracts.reports import DATA_QUALITY
 from contracts.settings import Settings
 from infra import show
+from infra.show import Json
 
-Json = Annotated[bool, typer.Option("--json", help="Answer as JSON.")]
 _COUNTS = [name for name in DATA_QUALITY.schema.names if name not in DATA_QUALITY.keys]
 # What a share is of: a count of events stands beside `good`, the others beside `records`.
 _OF_RECORDS = ("good", "duplicates", "rejected", "no_consent")

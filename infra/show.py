@@ -7,12 +7,15 @@ import sys
 from collections.abc import Mapping, Sequence
 from datetime import UTC, date, datetime
 from decimal import Decimal
-from typing import Any
+from typing import Annotated, Any
 
 import pyarrow as pa
+import typer
 from rich.console import Console
 from rich.table import Table
 
+# Every command that answers takes it.
+Json = Annotated[bool, typer.Option("--json", help="Answer as JSON.")]
 out = Console()
 err = Console(stderr=True)
 

@@ -13,9 +13,10 @@ import duckdb
 import msgspec
 
 from contracts.errors import QueryRefused
+from serving.views import WITHOUT_BOTS
 
 _TABLE_FUNCTIONS: Final = frozenset({"unnest", "range", "generate_series", "json_each", "json_tree"})
-_SCHEMAS: Final = frozenset({(), ("main",), ("without_bots",), ("memory", "main"), ("memory", "without_bots")})
+_SCHEMAS: Final = frozenset({(), ("main",), (WITHOUT_BOTS,), ("memory", "main"), ("memory", WITHOUT_BOTS)})
 _NODES: Final = frozenset({"SELECT_NODE", "SET_OPERATION_NODE", "RECURSIVE_CTE_NODE", "CTE_NODE"})
 _SHOWN: Final = frozenset({"DESCRIBE", "SUMMARY"})
 # They show what is not data, change state, or wait.

@@ -112,7 +112,7 @@ class Merge:
         measure = self.algebra.measures.get(name)
         if measure is None or measure.entity:
             return f"SELECT * FROM all_{name}"
-        return f"WITH parts AS (SELECT * FROM all_{name}) SELECT * FROM ({measure.combine})"
+        return _combined(measure, f"SELECT * FROM all_{name}")
 
     def _added(self, d: Derived) -> str:
         """The columns of rows of equal key added up."""
@@ -150,19 +150,19 @@ class Merge:
                 raise _damaged(self._settings.table_path(table), version, error) from error
 
     def _prepare(self, m: Measure) -> list[str]:
-        """Prepare what merging new partials of `m` takes, and give it in order: declared once, run for every batch.
+        """Prepare what merging new partials of entities takes; gives it in order: declared once, run for every batch.
 
         The new partials are in `given_<m>`; the rows of their keys leave as `gone_<m>` and return as `came_<m>`.
         """
         name, work = m.name, self._work
         for role in ("given", "gone", "came"):
             work.execute(f"CREATE TABLE {role}_{name} AS SELECT * FROM touched_{name}")
-        work.execute(f"CREATE TABLE keys_{name} AS SELECT {', '.join(_key(m))} FROM touched_{name}")
+        work.execute(f"CREATE TABLE keys_{name} AS SELECT {m.entity} FROM touched_{name}")
         together = f"SELECT * FROM gone_{name} UNION ALL SELECT * FROM given_{name}"
         steps = [
-            f"INSERT INTO keys_{name} SELECT DISTINCT {', '.join(_key(m))} FROM given_{name}",
+            f"INSERT INTO keys_{name} SELECT DISTINCT {m.entity} FROM given_{name}",
             f"INSERT INTO gone_{name} {_held(m)}",
-            f"INSERT INTO came_{name} WITH parts AS ({together}) SELECT * FROM ({m.combine})",
+            f"INSERT INTO came_{name} {_combined(m, together)}",
             f"DELETE FROM touched_{name} t USING keys_{name} k WHERE {_same(m, 't', 'k')}",
             f"INSERT INTO touched_{name} SELECT * FROM came_{name}",
             *(self._moving(d) for d in self.algebra.derived.values() if d.source == name),
@@ -174,13 +174,10 @@ class Merge:
 
     def _touch(self, m: Measure, parts: pa.Table) -> None:
         """Merge new partials into the rows they touch, and move what is derived from those."""
-        if not m.entity:
-            with naming(self._work, parts=parts):
-                self._work.execute(f"INSERT INTO touched_{m.name} SELECT * FROM parts")
-            return
+        into = "given" if m.entity else "touched"
         with naming(self._work, parts=parts):
-            self._work.execute(f"INSERT INTO given_{m.name} SELECT * FROM parts")
-        for step in self._touching[m.name]:
+            self._work.execute(f"INSERT INTO {into}_{m.name} SELECT * FROM parts")
+        for step in self._touching.get(m.name, ()):
             self._work.execute(step)
 
     def _moving(self, d: Derived) -> str:
@@ -203,7 +200,7 @@ class Merge:
             return
         for m in self.algebra.measures.values():
             if not m.entity:
-                held = f"WITH parts AS (SELECT * FROM touched_{m.name}) SELECT * FROM ({m.combine})"
+                held = _combined(m, f"SELECT * FROM touched_{m.name}")
                 self._replace(f"touched_{m.name}", self._rows(held))
         for d in self.algebra.derived.values():
             added = self._added(d)
@@ -230,9 +227,9 @@ def _without_bots(name: str, columns: list[str]) -> str:
     return f"SELECT * FROM all_{name}"
 
 
-def _key(m: Measure) -> tuple[str, ...]:
-    """What a row is touched by: its entity (a visitor with all its sessions), else its key."""
-    return (m.entity,) if m.entity else m.keys
+def _combined(m: Measure, parts: str) -> str:
+    """SQL of the rows of `parts`, those of equal key made one."""
+    return f"WITH parts AS ({parts}) SELECT * FROM ({m.combine})"
 
 
 def _held(m: Measure) -> str:
@@ -246,7 +243,8 @@ def _held(m: Measure) -> str:
 
 
 def _same(m: Measure, a: str, b: str) -> str:
-    return " AND ".join(f"{a}.{column} IS NOT DISTINCT FROM {b}.{column}" for column in _key(m))
+    """Rows are touched by their entity: a visitor with all its sessions, an order, a refund."""
+    return f"{a}.{m.entity} IS NOT DISTINCT FROM {b}.{m.entity}"
 
 
 def _derived_of(entities: str, d: Derived) -> str:

@@ -15,10 +15,15 @@ from contracts.measures import BREAKDOWNS, SKETCH_SIZE
 from contracts.reports import REPORTS
 from serving import dimension_views
 
+
+def _added(columns: Iterable[str]) -> str:
+    return ", ".join(f"sum({c})::BIGINT AS {c}" for c in columns)
+
+
 WITHOUT_BOTS = "without_bots"
 _RELATION = re.compile(r"\ball_(?=[a-z])")
-_KINDS = ", ".join(f"{k}_events" for k in KINDS)
-_SUMMED = ", ".join(f"sum({c})::BIGINT AS {c}" for c in ("events", *(f"{k}_events" for k in KINDS)))
+_KIND_COUNTS = [f"{k}_events" for k in KINDS]
+_KINDS = ", ".join(_KIND_COUNTS)
 # (k - 1) / the k-th smallest hash as a share of the hash space: the bottom-k estimator (Beyer et al., SIGMOD 2007).
 _ESTIMATE = (
     f"CASE WHEN len(visitor_hashes) < {SKETCH_SIZE} THEN len(visitor_hashes) ELSE round({SKETCH_SIZE - 1} / "
@@ -26,6 +31,7 @@ _ESTIMATE = (
 )
 
 
+_ITEM_SUMS = ("views", "carts", "purchases", "units", "revenue_minor")
 _BROKEN_DOWN = ("pages", "views", "carts", "checkouts", "purchases", "searches")
 _SESSION_SUMS = (
     *("sessions", "bounces", "events", "duration_ms"),
@@ -42,10 +48,6 @@ _CHANNEL_REVENUE = """
 """
 
 
-def _added(columns: Iterable[str]) -> str:
-    return ", ".join(f"sum({c})::BIGINT AS {c}" for c in columns)
-
-
 @dataclass(frozen=True, slots=True)
 class View:
     """A merged view. `time` is its time column, by which filters apply and far-off buckets are hidden."""
@@ -58,14 +60,13 @@ class View:
 
 
 def _traffic_by(grain: str) -> View:
-    kinds = [f"{k}_events" for k in KINDS]
-    none = ", ".join(f"0 AS {c}" for c in ("events", *kinds))
+    none = ", ".join(f"0 AS {c}" for c in ("events", *_KIND_COUNTS))
     return View(
         f"traffic_{grain}",
         f"Events by kind, distinct visitors and buyers by {grain}. Exact.",
         f"""
-        SELECT {grain}, {_added(("events", *kinds, "visitors", "buyers"))} FROM (
-            SELECT date_trunc('{grain}', minute)::TIMESTAMP AS {grain}, events, {", ".join(kinds)},
+        SELECT {grain}, {_added(("events", *_KIND_COUNTS, "visitors", "buyers"))} FROM (
+            SELECT date_trunc('{grain}', minute)::TIMESTAMP AS {grain}, events, {_KINDS},
                    0 AS visitors, 0 AS buyers FROM all_traffic_minute
             UNION ALL SELECT {grain}, {none}, visitors, buyers FROM all_visitors_{grain}
         ) GROUP BY {grain}
@@ -81,7 +82,7 @@ def _items(name: str, key: str, what: str) -> View:
         name,
         f"Views, cart additions, purchases, units and revenue by hour, {what} and currency.",
         f"""
-        SELECT hour, {key}, currency, {_added(("views", "carts", "purchases", "units", "revenue_minor"))} FROM (
+        SELECT hour, {key}, currency, {_added(_ITEM_SUMS)} FROM (
             SELECT hour, {key}, currency, views, carts, 0 AS purchases, 0 AS units, 0 AS revenue_minor
             FROM all_{singular}_activity
             UNION ALL
@@ -105,7 +106,7 @@ def _revenue(name: str, grain: str) -> View:
         name,
         f"Orders, gross, refunds and net (gross - refunds) in minor units, by {grain} and currency.",
         f"""
-        SELECT {grain}, currency, {", ".join(f"sum({c})::BIGINT AS {c}" for c in columns)},
+        SELECT {grain}, currency, {_added(columns)},
                (sum(gross_minor) - sum(refunded_minor))::BIGINT AS net_minor
         FROM ({both}) GROUP BY ALL
         """,
@@ -129,7 +130,7 @@ def _of_dimensions() -> tuple[View, ...]:
         View(
             "categories",
             "Views, cart additions, purchases, units and revenue by hour, the catalogue's category and currency.",
-            dimension_views.categories(items.sql, ("views", "carts", "purchases", "units", "revenue_minor")),
+            dimension_views.categories(items.sql, _ITEM_SUMS),
             "hour",
         ),
         View(
@@ -172,7 +173,7 @@ VIEWS: dict[str, View] = {
             SELECT minute, events, {_KINDS}, {_ESTIMATE} AS visitors,
                    len(visitor_hashes) >= {SKETCH_SIZE} AS is_estimate
             FROM (
-                SELECT minute, {_SUMMED},
+                SELECT minute, {_added(("events", *_KIND_COUNTS))},
                        list_sort(list_distinct(flatten(list(visitor_hashes))))[1:{SKETCH_SIZE}] AS visitor_hashes
                 FROM all_traffic_minute GROUP BY minute
             )

@@ -19,7 +19,7 @@ import msgspec
 
 from contracts.errors import SettingInvalid
 from contracts.privacy import InstallationKeys, id_of_key
-from speed_layer.secret import installation_secret
+from speed_layer.secret import drafted, installation_secret
 
 VARIABLE: Final = "TIDEMARK_ATTRIBUTE_KEY"
 FILE_NAME: Final = "attribute_keys.json"
@@ -148,16 +148,8 @@ def _locked(home: Path) -> Iterator[None]:
 def _write(home: Path, known: Sequence[AttributeKey]) -> None:
     """Whole or not at all."""
     path = home / FILE_NAME
-    draft = path.with_name(f"{FILE_NAME}.{os.getpid()}.{secrets.token_hex(4)}")
-    file = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    try:
-        with os.fdopen(file, "wb") as draft_file:
-            draft_file.write(msgspec.json.format(msgspec.json.encode(known), indent=1) + b"\n")
-            draft_file.flush()
-            os.fsync(draft_file.fileno())
+    with drafted(path, msgspec.json.format(msgspec.json.encode(known), indent=1) + b"\n") as draft:
         draft.replace(path)
-    finally:
-        draft.unlink(missing_ok=True)
 
 
 def _unusable(path: Path) -> SettingInvalid:

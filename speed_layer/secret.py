@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import os
 import secrets
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
@@ -39,20 +40,26 @@ def installation_secret(home: Path) -> bytes:
     return _checked(text, "Restore it from a backup: a new secret would not recognise copies of old events.", str(path))
 
 
-def _make(path: Path) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    draft = path.with_name(f"{FILE_NAME}.{os.getpid()}.{secrets.token_hex(4)}")
+@contextlib.contextmanager
+def drafted(path: Path, content: bytes) -> Iterator[Path]:
+    """A file beside `path` that only its owner can read, written out whole; gone afterwards where it is still there."""
+    draft = path.with_name(f"{path.name}.{os.getpid()}.{secrets.token_hex(4)}")
     file = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     try:
-        with os.fdopen(file, "w", encoding="ascii") as draft_file:
-            draft_file.write(secrets.token_hex(_MADE_BYTES) + "\n")
+        with os.fdopen(file, "wb") as draft_file:
+            draft_file.write(content)
             draft_file.flush()
             os.fsync(draft_file.fileno())
-        # A link appears whole or not at all, and never replaces: another process may be doing the same.
-        with contextlib.suppress(FileExistsError):
-            os.link(draft, path)
+        yield draft
     finally:
-        draft.unlink()
+        draft.unlink(missing_ok=True)
+
+
+def _make(path: Path) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    # A link appears whole or not at all, and never replaces: another process may be doing the same.
+    with drafted(path, f"{secrets.token_hex(_MADE_BYTES)}\n".encode()) as draft, contextlib.suppress(FileExistsError):
+        os.link(draft, path)
 
 
 def _checked(text: str, remedy: str, name: str) -> bytes:

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from typing import Final
 
 from contracts.kinds import JOURNEY_KINDS, PRODUCT_KINDS
+from serving.oracle.enriching import QUARTER
 from serving.oracle.rules import ORDERS
 
 TRAIL_LENGTH: Final = 256
@@ -89,7 +90,7 @@ def _events() -> str:
                 WHEN kind IN ('purchase', 'refund', 'checkout') THEN order_id END AS ref
     FROM named LEFT JOIN sales USING (n) LEFT JOIN local_times
       ON named.zone IS NOT DISTINCT FROM local_times.zone AND named.country IS NOT DISTINCT FROM local_times.country
-     AND quarter = epoch_us(event_time) // 900000000
+     AND quarter = epoch_us(event_time) // {QUARTER}
     """
 
 

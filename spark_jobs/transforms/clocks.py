@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import Final, NamedTuple
 
+from spark_jobs.transforms.leaves import YEAR_10000
+
 _DAY: Final = 86_400_000_000
 # 2000-01-01: earlier, a clock was never set.
 _FIRST_SET: Final = 946_684_800_000_000
-_YEAR_10000: Final = 253_402_300_800_000_000
 
 
 class Clocks(NamedTuple):
@@ -29,7 +30,7 @@ def clocks_of(event_time: int, sent_at: int | None, received_at: int, *, is_own:
         lateness = (sent_at - event_time) // 1000 if sent_at is not None and is_own else None
         return Clocks(sent_at, event_time, lateness, _fault(event_time, received_at, 0))
     skew = received_at - sent_at if sent_at is not None and is_own else 0
-    corrected = min(max(event_time + skew, 0), _YEAR_10000 - 1)
+    corrected = min(max(event_time + skew, 0), YEAR_10000 - 1)
     return Clocks(sent_at, corrected, (received_at - corrected) // 1000, _fault(event_time, received_at, skew))
 
 

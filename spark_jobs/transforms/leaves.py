@@ -56,10 +56,10 @@ def instant(written: str) -> int | None:
         micros = ((at if at.tzinfo else at.replace(tzinfo=UTC)) - _EPOCH) // _MICROSECOND
     except (ValueError, OverflowError):
         return None
-    return micros if 0 <= micros < _YEAR_10000 else None
+    return micros if 0 <= micros < YEAR_10000 else None
 
 
-_YEAR_10000 = 253_402_300_800_000_000
+YEAR_10000 = 253_402_300_800_000_000
 
 
 def amount(leaf: Any, currency: str, excess: str) -> int | Reason | None:

@@ -16,7 +16,7 @@ from contracts.reasons import LONGEST_ID, PLACEHOLDER_IDS, Reason
 from spark_jobs.transforms import leaves
 from spark_jobs.transforms.clocks import Clocks, clocks_of
 from spark_jobs.transforms.enrich.record import NOT_ENRICHED, Enriched, Reference, enrich, reference_of
-from spark_jobs.transforms.saying import said_of
+from spark_jobs.transforms.saying import object_of, said_of
 
 _ORDER_KINDS = ("purchase", "refund")
 _AMOUNTS = ("price", "total", "revenue", "value", "tax", "shipping", "discount")
@@ -132,9 +132,7 @@ def _event(key: bytes | None, envelope: dict[str, Any], rules: Mapping[str, str]
     value, order_lines = _order(properties, amounts, lines, currency, excess) if is_order else (None, None)
     product_id = leaves.text(properties.get("product_id"))
     name = event_name or leaves.text(message.get("name"))
-    page = context.get("page")
-    page = page if type(page) is dict else {}
-    path = leaves.text(properties.get("path")) or leaves.text(page.get("path"))
+    path = leaves.text(properties.get("path")) or leaves.text(object_of(context, "page").get("path"))
     said = said_of(envelope, call_type, properties, context, event_time)
     order_id, query = leaves.text(properties.get("order_id")), leaves.text(properties.get("query"))
     return Event(

@@ -14,7 +14,7 @@ _CAMPAIGN: Final = ("name", "source", "medium", "term", "content")
 def page_of(call_type: str, properties: dict[str, Any], context: dict[str, Any], name: str) -> str | None:
     """A fact of the page: of a page call its properties say it first, of any other call only `context.page`."""
     own = text(properties.get(name)) if call_type == "page" else None
-    return own or text(_object(context, "page").get(name))
+    return own or text(object_of(context, "page").get(name))
 
 
 def said_of(
@@ -29,11 +29,11 @@ def said_of(
     Address and User-Agent header are the visitor's own only where the visitor's device sent the message: a library
     that is neither a browser's nor an app's speaks for somebody else.
     """
-    is_app = text(_object(context, "app").get("name")) is not None
+    is_app = text(object_of(context, "app").get("name")) is not None
     header = text(envelope.get("userAgent"))
-    library = text(_object(context, "library").get("name"))
+    library = text(object_of(context, "library").get("name"))
     is_own = is_app or library is None or header is None or header.startswith("Mozilla/")
-    campaign = _object(context, "campaign")
+    campaign = object_of(context, "campaign")
     return Said(
         text(context.get("userAgent")) or (header if is_own else None),
         is_app,
@@ -53,6 +53,7 @@ def _url(call_type: str, properties: dict[str, Any], context: dict[str, Any]) ->
     return f"{path or ''}?{(search or '').removeprefix('?')}" if search else path
 
 
-def _object(parent: dict[str, Any], name: str) -> dict[str, Any]:
+def object_of(parent: dict[str, Any], name: str) -> dict[str, Any]:
+    """The object of that name; an empty one where there is none, or something else."""
     child = parent.get(name)
     return child if type(child) is dict else {}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hmac
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -12,8 +11,8 @@ import msgspec
 
 from contracts.envelope import Entered, Stamp, enter
 from contracts.kinds import CALL_TYPES
-from contracts.letters import Letter, Stage, failure_of
-from contracts.privacy import InstallationKeys, cleaned_letter
+from contracts.letters import Stage, refused
+from contracts.privacy import InstallationKeys
 from contracts.reasons import LONGEST_ID, Reason
 from contracts.topics import EVENTS, REJECTED
 from speed_layer.collector.answers import Disposition
@@ -95,16 +94,16 @@ def admit(messages: Sequence[bytes], call_type: str | None, stamp: Stamp, keys: 
 
 
 def _dead_letter(raw: bytes, reason: Reason, call_type: str | None, stamp: Stamp, keys: InstallationKeys) -> Record:
-    """The record of a refused message, `raw` as it may be kept.
-
-    At least once, so its id is the same for every copy of the same bytes. The id has a key: a plain hash of a short
-    message could be undone by trying.
-    """
-    name = hmac.digest(keys.secret, b"dead letter\0" + raw, "sha256")[:16].hex()
-    clean = cleaned_letter(raw, keys)
-    failure = failure_of(Stage.COLLECTOR, reason, clean, call_type)
-    letter = Letter(name, failure, None, stamp.received_at, stamp.source, len(raw), clean)
-    return Record(REJECTED.name, name.encode(), letter.to_bytes())
+    letter = refused(
+        Stage.COLLECTOR,
+        reason,
+        raw,
+        keys,
+        received_at=stamp.received_at,
+        sender=stamp.source,
+        call_type=call_type,
+    )
+    return Record(REJECTED.name, letter.id.encode(), letter.to_bytes())
 
 
 def _peek(raw: bytes) -> _Peek | None:

@@ -18,7 +18,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from contracts.envelope import LARGEST_BATCH_BYTES, LARGEST_EVENT_BYTES, Stamp
+from contracts.envelope import LARGEST_BATCH_BYTES, LARGEST_EVENT_BYTES, Stamp, stamped
 from contracts.kinds import CALL_TYPES
 from contracts.reasons import Reason
 from contracts.settings import Settings
@@ -169,7 +169,7 @@ async def _on_fault(_request: Request, _error: Exception) -> Response:
 def _stamp(request: Request, source: str | None, sent_at: str | None) -> Stamp:
     user_agent = request.headers.get("user-agent")
     return Stamp(
-        received_at=datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z"),
+        received_at=stamped(datetime.now(UTC)),
         sent_at=sent_at,
         ip=request.client.host if request.client else None,
         user_agent=user_agent[:_LONGEST_USER_AGENT] if user_agent else None,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hmac
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable
@@ -10,9 +9,9 @@ from datetime import UTC, datetime
 
 from confluent_kafka import KafkaError, Message, Producer
 
-from contracts.envelope import REPLAY, Entered, Stamp, enter
-from contracts.letters import Letter, Stage, failure_of
-from contracts.privacy import InstallationKeys, cleaned_letter
+from contracts.envelope import REPLAY, Entered, Stamp, enter, stamped
+from contracts.letters import Stage, refused
+from contracts.privacy import InstallationKeys
 from contracts.topics import EVENTS, REJECTED
 from speed_layer.replay.message import BadRow, SourceItem, SourceMessage
 from speed_layer.topics import KafkaUnavailable
@@ -89,11 +88,8 @@ class Pump:
             )
 
     def _refuse(self, code: str, raw: bytes) -> None:
-        name = hmac.digest(self._keys.secret, b"dead letter\0" + raw, "sha256")[:16].hex()
-        clean = cleaned_letter(raw, self._keys)
-        failure = failure_of(Stage.REPLAY, code, clean)
-        letter = Letter(name, failure, None, _now(), self._source, len(raw), clean)
-        self._produce(REJECTED.name, name.encode(), letter.to_bytes(), [])
+        letter = refused(Stage.REPLAY, code, raw, self._keys, received_at=_now(), sender=self._source)
+        self._produce(REJECTED.name, letter.id.encode(), letter.to_bytes(), [])
 
     def _stamp(self, item: SourceMessage) -> Stamp:
         return Stamp(_now(), item.sent_at, item.ip, item.user_agent, self._source)
@@ -119,4 +115,4 @@ def _wait_until(moment: float) -> None:
 
 
 def _now() -> str:
-    return datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    return stamped(datetime.now(UTC))

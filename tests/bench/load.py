@@ -17,7 +17,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from confluent_kafka import KafkaError, Message, Producer
 
-from contracts.envelope import Entered, Stamp, enter
+from contracts.envelope import Entered, Stamp, enter, stamped
 from contracts.topics import EVENTS
 from infra.local.processes import spawn
 from speed_layer.attribute_keys import installation_keys
@@ -70,7 +70,7 @@ def generate(bootstrap: str, home: Path, rate: int, seconds: int, seed: int) -> 
         if intended > time.monotonic():
             producer.poll(0)
             time.sleep(_TICK_SECONDS)
-        now = datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+        now = stamped(datetime.now(UTC))
         entered = enter(next(messages).raw, None, Stamp(now), keys)
         if isinstance(entered, Entered):
             producer.produce(

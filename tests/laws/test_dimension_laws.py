@@ -6,11 +6,8 @@ The expected answer joins in plain Python, over what a run would build of all re
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any, Final, TypeAlias
 
 import pyarrow as pa
@@ -20,13 +17,11 @@ from hypothesis import strategies as st
 
 from contracts.dimensions import PRODUCTS
 from contracts.settings import Settings
-from serving.cut import AsOf, Snapshot
 from serving.dimension_views import NOT_IN_CATALOGUE
 from serving.views import statements
-from speed_layer.store import Block, DimensionVersion
-from speed_layer.store.runs import Manifest
+from speed_layer.store import DimensionVersion
 from tests.laws.reference import Answer, Reference
-from tests.laws.test_serving_laws import LAW, Served
+from tests.laws.test_serving_laws import LAW, Served, served
 from tests.worlds import World, at_cut, cuts, dealt, records, unique, worlds
 
 _MIDNIGHT: Final = datetime(2024, 3, 1, tzinfo=UTC)
@@ -62,7 +57,6 @@ class Dimensioned(Served):
 
     def __init__(self, home: Path, rules: Settings) -> None:
         super().__init__(home, rules)
-        self._version: dict[str, DimensionVersion] = {}
         self.merge.con.execute("CREATE TABLE as_of (answer VARCHAR, hidden_after TIMESTAMP)")
         self.merge.con.execute("INSERT INTO as_of VALUES ('', TIMESTAMP '9999-12-31')")
         for statement in statements():
@@ -72,26 +66,13 @@ class Dimensioned(Served):
         path = self.settings.table_path(PRODUCTS.table)
         write_deltalake(path, table(catalogue), mode="overwrite")
         written = DeltaTable(path)
-        self._version = {"products": DimensionVersion(written.version(), str(written.metadata().id), _MIDNIGHT)}
+        self.dimensions = {"products": DimensionVersion(written.version(), str(written.metadata().id), _MIDNIGHT)}
         self._apply(None, [])
 
     def by_category(self) -> Counter[tuple[Any, ...]]:
         sums = ", ".join(_SUMS)
         found = self.merge.con.cursor().sql(f"SELECT hour, category, currency, {sums} FROM categories").fetchall()
         return Counter(found)
-
-    def _apply(self, manifest: Manifest | None, blocks: list[Block]) -> None:
-        nothing: dict[str, Any] = {"batch_through": None, "live_through": None, "semantics_hash": "h1"}
-        as_of = AsOf("r", 1, self.batch, 1, {}, {}, **nothing, dimensions=self._version)
-        self.merge.apply(Snapshot(as_of, manifest, blocks, is_fresh=manifest is not None))
-
-
-@contextmanager
-def served(world: World) -> Iterator[Dimensioned]:
-    with TemporaryDirectory() as home:
-        serving = Dimensioned(Path(home), world.settings)
-        yield serving
-        serving.merge.con.close()
 
 
 def joined(answer: Answer, catalogue: Catalogue) -> Counter[tuple[Any, ...]]:
@@ -120,7 +101,7 @@ def test_the_catalogue_is_joined_alike_at_any_cut_and_across_a_change(
     one, two = (reference.part(hand) for hand in data.draw(dealt(kept, 2), "batches"))
     two = reference.combine([two, reference.part(kept.slice(0, 0), copies)])
     everything = reference.batch(log)
-    with served(world) as serving:
+    with served(world, Dimensioned) as serving:
         serving.load(first)
         serving.publish(gold, cut)
         assert serving.by_category() == joined(gold, first)
@@ -130,7 +111,7 @@ def test_the_catalogue_is_joined_alike_at_any_cut_and_across_a_change(
         assert serving.by_category() == joined(everything, second)
         serving.load(first)
         assert serving.by_category() == joined(everything, first)
-    with served(world) as batch_only:
+    with served(world, Dimensioned) as batch_only:
         batch_only.load(second)
         batch_only.publish(everything, {})
         assert batch_only.by_category() == joined(everything, second)

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
+from typing import Any, TypeVar
 
 import pyarrow as pa
 from deltalake import write_deltalake
@@ -21,7 +21,7 @@ from contracts.algebra import instants
 from contracts.settings import Settings
 from serving.cut import AsOf, Snapshot
 from serving.merge import Merge
-from speed_layer.store import Block
+from speed_layer.store import Block, DimensionVersion
 from speed_layer.store.payload import encode
 from speed_layer.store.runs import Manifest, RunCut
 from tests.laws.reference import Answer, Part, Reference, differing
@@ -42,6 +42,7 @@ class Served:
         self.settings = Settings(home=home, **{name: getattr(rules, name) for name in rules.rules})
         self.merge = Merge(self.settings, threads=1)
         self.batch = -1
+        self.dimensions: dict[str, DimensionVersion] = {}
 
     def publish(self, gold: Answer, cut: dict[int, int]) -> None:
         for name, table in gold.items():
@@ -65,14 +66,17 @@ class Served:
 
     def _apply(self, manifest: Manifest | None, blocks: list[Block]) -> None:
         nothing: dict[str, Any] = {"batch_through": None, "live_through": None, "semantics_hash": "h1"}
-        as_of = AsOf("r", 1, self.batch, 1, {}, {}, **nothing)
+        as_of = AsOf("r", 1, self.batch, 1, {}, {}, **nothing, dimensions=self.dimensions)
         self.merge.apply(Snapshot(as_of, manifest, blocks, is_fresh=manifest is not None))
 
 
+S = TypeVar("S", bound=Served)
+
+
 @contextmanager
-def served(world: World) -> Iterator[Served]:
+def served(world: World, kind: type[S]) -> Iterator[S]:
     with TemporaryDirectory() as home:
-        serving = Served(Path(home), world.settings)
+        serving = kind(Path(home), world.settings)
         yield serving
         serving.merge.con.close()
 
@@ -86,7 +90,7 @@ def test_serving_merges_as_the_design_words_it(world: World, data: st.DataObject
     gold = reference.batch(at_cut(table, cut)[0])
     first, second = (reference.part(hand) for hand in data.draw(dealt(kept, 2), "batches"))
     second = reference.combine([second, reference.part(kept.slice(0, 0), copies)])
-    with served(world) as serving:
+    with served(world, Served) as serving:
         serving.publish(gold, cut)
         serving.arrive(first)
         assert differing(reference.merged(gold, first), serving.answer()) == {}

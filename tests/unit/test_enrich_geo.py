@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from contracts.envelope import cut_ip
+from contracts.addresses import cut_ip
 from contracts.errors import GeoDatabaseInvalid
 from spark_jobs.transforms.enrich.geo import NOWHERE, Geo, Place, _place
 

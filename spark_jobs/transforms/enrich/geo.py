@@ -7,7 +7,7 @@ from typing import Any, Final, NamedTuple
 
 import maxminddb
 
-from contracts.envelope import address_of
+from contracts.addresses import address_of
 from contracts.errors import GeoDatabaseInvalid
 
 _COUNTRY_LETTERS: Final = 2
